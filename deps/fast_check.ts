@@ -1,0 +1,2 @@
+/** Property-based tests. Used by tests alone. */
+export { default as fc } from "npm:fast-check@4.10.2";
