@@ -17,8 +17,6 @@ export interface ConnListenerOptions<C extends Deno.Conn> {
   address: string;
   /** Makes a stream of an accepted connection. */
   wrap(conn: C): ByteStream;
-  /** Called once, after it was closed. */
-  onClose?(): void;
   /** @default {systemClock} */
   clock?: Clock;
 }
@@ -67,7 +65,6 @@ export class ConnListener<C extends Deno.Conn> implements ByteListener {
     this.#isClosed = true;
     this.#listener.close();
     for (const wake of this.#resting) wake();
-    this.#options.onClose?.();
   }
 
   #rest(): Promise<void> {

@@ -60,7 +60,8 @@ export async function dialUnix(
 }
 
 /**
- * Listens on a unix socket, mode 0600. Closing removes the socket file.
+ * Listens on a unix socket, mode 0600. Closing removes what is at its path then:
+ * close before giving up the lock that makes the path yours.
  *
  * @throws {MomError} `option_invalid` if the address cannot be had.
  */
@@ -71,11 +72,9 @@ export function listenUnix(
   checkPathLength(address);
   const shown = formatAddress(address);
   const listener = bind(address.path, shown, options.removeStale ?? false);
-  const inode = inodeOf(address.path);
   return new ConnListener(listener, {
     address: shown,
     wrap: (conn: Deno.UnixConn) => toStream(conn, shown),
-    onClose: () => removeSocket(address.path, inode),
   });
 }
 
@@ -89,7 +88,7 @@ function bind(
   } catch (cause) {
     if (removeStale && cause instanceof Deno.errors.AddrInUse) {
       try {
-        removeSocket(path, inodeOf(path));
+        removeSocket(path);
         return listenOwnerOnly(path);
       } catch (second) {
         throw cannotListen(shown, second);
@@ -109,23 +108,9 @@ function listenOwnerOnly(path: string): Deno.UnixListener {
   }
 }
 
-/** Removes the file if it is a socket, and still the one that was meant. */
-function removeSocket(path: string, inode: number | null): void {
-  try {
-    const info = Deno.lstatSync(path);
-    if (info.isSocket && info.ino === inode) Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function inodeOf(path: string): number | null {
-  try {
-    return Deno.lstatSync(path).ino;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+/** Removes what a listener left behind, and nothing else. */
+function removeSocket(path: string): void {
+  if (Deno.lstatSync(path).isSocket) Deno.removeSync(path);
 }
 
 function checkPathLength(address: UnixAddress): void {
