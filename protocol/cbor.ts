@@ -1,0 +1,9 @@
+/**
+ * CBOR (RFC 8949) as frames use it: writer and strict reader. Message values,
+ * which may hold more kinds, are the business of `values.ts`.
+ *
+ * @module
+ */
+
+export { type CborItem, CborWriter } from "./cbor_writer.ts";
+export { CborReader, decodeFrameFields } from "./cbor_reader.ts";
