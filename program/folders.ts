@@ -6,6 +6,7 @@
 
 import { type AddressLike, parseAddress } from "../protocol/address.ts";
 import { MomError } from "../protocol/errors.ts";
+import { toMachineName } from "../protocol/names.ts";
 import { processEnvironment, type ReadEnvironment } from "./environment.ts";
 
 /** Where daemons listen by default on systems without unix sockets. */
@@ -80,8 +81,8 @@ export function defaultDaemonAddress(
 }
 
 /**
- * The machine's name when none is given: the host's name up to its first dot,
- * with a hyphen for what no name may have.
+ * The machine's name when none is given: the host's name, with a hyphen for what
+ * no name may have.
  *
  * @throws {MomError} `option_invalid` if reading it is not allowed.
  */
@@ -94,8 +95,7 @@ export function defaultMachine(): string {
         "(--allow-sys=hostname), and no name is given",
     );
   }
-  const [label = ""] = Deno.hostname().split(".");
-  return label.replace(/[\s\p{Cc}/@$:!+#]/gu, "-") || "localhost";
+  return toMachineName(Deno.hostname());
 }
 
 /** Makes a folder, and those above it, that only its owner can enter (0700). */
