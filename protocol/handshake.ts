@@ -1,0 +1,336 @@
+/**
+ * The opening of a conversation, both sides (PROTOCOL 3).
+ *
+ * @module
+ */
+
+import type { ByteStream } from "./byte_stream.ts";
+import type { Clock, Entropy } from "./clock.ts";
+import { isErrorCode, MomError } from "./errors.ts";
+import type { Heartbeats } from "./heartbeats.ts";
+import { frameBytesMax, LIMITS } from "./limits.ts";
+import {
+  type Auth,
+  type ErrorMessage,
+  type Hello,
+  type Message,
+  PROTOCOL_VERSION,
+  type Welcome,
+} from "./messages.ts";
+import { Peer, type PeerHandlers } from "./peer.ts";
+import { SOFTWARE } from "./version.ts";
+
+/** What both sides of an opening stand on. */
+interface OpeningOptions {
+  clock: Clock;
+  entropy: Entropy;
+  heartbeats: Heartbeats;
+  /** The token's text; `null`: the server asks for none, the client has none. */
+  token: string | null;
+}
+
+/** The server's side of an opening. */
+export interface AcceptOptions extends OpeningOptions {
+  /** Largest message in bytes, of which the frame limit after WELCOME follows. */
+  maxMessageBytes: number;
+  /**
+   * Decides on a client that has proved itself; its answer is what is sent.
+   *
+   * @throws {MomError} The client gets the error and the connection ends.
+   */
+  admit(hello: Hello): WelcomeFields | Promise<WelcomeFields>;
+  /** Called right after WELCOME was sent, with what follows. */
+  handlers(peer: Peer, hello: Hello): PeerHandlers;
+}
+
+/** WELCOME without what the opening itself knows. */
+export type WelcomeFields = Omit<
+  Welcome,
+  | "type"
+  | "version"
+  | "software"
+  | "features"
+  | "heartbeatMs"
+  | "maxMessageBytes"
+>;
+
+/** HELLO without what the opening itself knows. */
+export type HelloFields = Omit<
+  Hello,
+  "type" | "versionMin" | "versionMax" | "software" | "nonce" | "features"
+>;
+
+/** The client's side of an opening. */
+export interface ConnectOptions extends OpeningOptions {
+  hello: HelloFields;
+  /** Called right after WELCOME was received, with what follows. */
+  handlers(peer: Peer, welcome: Welcome): PeerHandlers;
+}
+
+/** A conversation that is open. `done` settles when it is over. */
+export interface Opened {
+  peer: Peer;
+  done: Promise<void>;
+}
+
+/**
+ * Runs the server's side of an opening.
+ *
+ * @returns The open conversation, or `null` when it came to nothing.
+ */
+export async function acceptPeer(
+  stream: ByteStream,
+  options: AcceptOptions,
+): Promise<Opened | null> {
+  const peer = new Peer({
+    ...options,
+    stream,
+    frameBytesMax: LIMITS.helloFrameBytes,
+  });
+  const inbound = new Opening(peer, options.clock);
+  const done = peer.run(inbound);
+  try {
+    const hello = expect(await inbound.next(), "HELLO");
+    checkVersion(hello);
+    if (options.token !== null) {
+      const nonce = options.entropy.bytes(16);
+      peer.send({ type: "CHALLENGE", nonce });
+      const auth = expect(await inbound.next(), "AUTH");
+      await checkProof(options.token, hello.nonce, nonce, auth);
+    }
+    const fields = await options.admit(hello);
+    if (peer.isClosed) return await ended(done);
+    peer.frameBytesMax = frameBytesMax(options.maxMessageBytes);
+    peer.send({
+      type: "WELCOME",
+      version: PROTOCOL_VERSION,
+      software: SOFTWARE,
+      features: [],
+      heartbeatMs: options.heartbeats.intervalMs,
+      maxMessageBytes: options.maxMessageBytes,
+      ...fields,
+    });
+    inbound.become(options.handlers(peer, hello));
+    return { peer, done };
+  } catch (error) {
+    if (!(error instanceof MomError)) throw error;
+    inbound.stop();
+    peer.fail(error);
+    return await ended(done);
+  }
+}
+
+async function ended(done: Promise<void>): Promise<null> {
+  await done;
+  return null;
+}
+
+/**
+ * Runs the client's side of an opening.
+ *
+ * @throws {MomError} What the server answered; `daemon_unavailable` when the
+ *   connection ended or the server kept silent for 5 s.
+ */
+export async function connectPeer(
+  stream: ByteStream,
+  options: ConnectOptions,
+): Promise<Opened & { welcome: Welcome }> {
+  const peer = new Peer({
+    ...options,
+    stream,
+    frameBytesMax: LIMITS.helloFrameBytes,
+  });
+  const inbound = new Opening(peer, options.clock);
+  const done = peer.run(inbound);
+  const nonce = options.entropy.bytes(16);
+  peer.send({
+    type: "HELLO",
+    versionMin: PROTOCOL_VERSION,
+    versionMax: PROTOCOL_VERSION,
+    software: SOFTWARE,
+    nonce,
+    features: [],
+    ...options.hello,
+  });
+  try {
+    let answer = await inbound.next();
+    if (answer.type === "CHALLENGE") {
+      if (options.token === null) {
+        throw new MomError(
+          "unauthorized",
+          `Cannot connect to ${peer.remote}: it wants a token`,
+        );
+      }
+      const proof = await prove(options.token, nonce, answer.nonce);
+      peer.send({ type: "AUTH", proof });
+      answer = await inbound.next();
+    }
+    const welcome = expect(answer, "WELCOME");
+    peer.frameBytesMax = frameBytesMax(welcome.maxMessageBytes);
+    inbound.become(options.handlers(peer, welcome));
+    return { peer, welcome, done };
+  } catch (error) {
+    inbound.stop();
+    peer.abort();
+    await done;
+    throw error;
+  }
+}
+
+/** Messages of an opening, one after another, within its 5 s (PROTOCOL 3.4). */
+class Opening implements PeerHandlers {
+  #peer: Peer;
+  #queue: Message[] = [];
+  #waiting: PromiseWithResolvers<Message> | null = null;
+  #resume: (() => void) | null = null;
+  #ended: MomError | null = null;
+  #timer: { cancel(): void };
+
+  constructor(peer: Peer, clock: Clock) {
+    this.#peer = peer;
+    this.#timer = clock.setTimer(LIMITS.helloMs, () => {
+      const late = new MomError(
+        "daemon_unavailable",
+        `Connection to ${peer.remote} given up: no WELCOME within ${LIMITS.helloMs} ms`,
+      );
+      this.onClose(late);
+      peer.abort(late);
+    });
+  }
+
+  /** Reading rests until this message has been asked for: nothing gathers. */
+  onMessage(message: Message): Promise<void> | void {
+    if (this.#waiting !== null) {
+      this.#waiting.resolve(message);
+      this.#waiting = null;
+    } else this.#queue.push(message);
+    return new Promise((resolve) => this.#resume = resolve);
+  }
+
+  onClose(reason: MomError | null): void {
+    this.stop();
+    this.#ended = reason ??
+      new MomError(
+        "daemon_unavailable",
+        `Connection to ${this.#peer.remote} ended before WELCOME`,
+      );
+    this.#waiting?.reject(this.#ended);
+    this.#waiting = null;
+  }
+
+  async next(): Promise<Message> {
+    const queued = this.#queue.shift();
+    if (queued !== undefined) return queued;
+    if (this.#ended !== null) throw this.#ended;
+    this.#waiting = Promise.withResolvers();
+    const message = this.#waiting.promise;
+    this.#goOn();
+    return await message;
+  }
+
+  /** The opening is over: the handlers of the conversation take its place. */
+  become(handlers: PeerHandlers): void {
+    this.stop();
+    this.#peer.handle(handlers);
+    for (const message of this.#queue.splice(0)) {
+      void handlers.onMessage(message);
+    }
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#resume?.();
+    this.#resume = null;
+  }
+}
+
+function expect<T extends "HELLO" | "AUTH" | "WELCOME">(
+  message: Message,
+  type: T,
+): Extract<Message, { type: T }> {
+  if (message.type === type) return message as Extract<Message, { type: T }>;
+  if (message.type === "ERROR") throw asMomError(message);
+  throw new MomError(
+    "bad_message",
+    `Cannot open the conversation: got ${message.type} instead of ${type}`,
+  );
+}
+
+/** An ERROR as what it says. */
+export function asMomError(message: ErrorMessage): MomError {
+  const code = isErrorCode(message.code) ? message.code : "internal";
+  return new MomError(code, message.message);
+}
+
+function checkVersion(hello: Hello): void {
+  if (
+    hello.versionMin <= PROTOCOL_VERSION && hello.versionMax >= PROTOCOL_VERSION
+  ) return;
+  throw new MomError(
+    "protocol_version",
+    `Cannot talk to ${hello.software}: it speaks versions ${hello.versionMin} to ${hello.versionMax}, this side ${PROTOCOL_VERSION}`,
+  );
+}
+
+const utf8 = new TextEncoder();
+
+async function hmacKey(
+  token: string,
+  usage: "sign" | "verify",
+): Promise<CryptoKey> {
+  // An empty key is refused by Web Crypto; an empty token proves nothing anyway.
+  const raw = utf8.encode(token === "" ? "\0" : token);
+  return await crypto.subtle.importKey(
+    "raw",
+    raw,
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    [
+      usage,
+    ],
+  );
+}
+
+function proofInput(
+  client: Uint8Array,
+  server: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const input = new Uint8Array(36);
+  input.set(utf8.encode("mom1"));
+  input.set(client, 4);
+  input.set(server, 20);
+  return input;
+}
+
+async function prove(
+  token: string,
+  client: Uint8Array,
+  server: Uint8Array,
+): Promise<Uint8Array> {
+  const key = await hmacKey(token, "sign");
+  return new Uint8Array(
+    await crypto.subtle.sign("HMAC", key, proofInput(client, server)),
+  );
+}
+
+/** Web Crypto compares in constant time (PROTOCOL 3.2). */
+async function checkProof(
+  token: string,
+  client: Uint8Array,
+  server: Uint8Array,
+  auth: Auth,
+): Promise<void> {
+  const key = await hmacKey(token, "verify");
+  const proof = new Uint8Array(auth.proof);
+  if (
+    await crypto.subtle.verify("HMAC", key, proof, proofInput(client, server))
+  ) return;
+  throw new MomError(
+    "unauthorized",
+    "Cannot connect: the proof does not fit the token",
+  );
+}

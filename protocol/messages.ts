@@ -1,0 +1,376 @@
+/**
+ * Every message of the wire, declared once: its op, its fields in their order,
+ * and what each may hold. Types, decoding, encoding and the op table of
+ * PROTOCOL.md follow from these declarations.
+ *
+ * A frame's content is a CBOR array `[op, ...fields]` (PROTOCOL 2.3). Fields
+ * that come after the declared ones are ignored, so that a later version can
+ * add some (PROTOCOL 2.6).
+ *
+ * @module
+ */
+
+import * as v from "../deps/valibot.ts";
+import { MomError } from "./errors.ts";
+
+const uint = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const text = v.string();
+const bytes = v.instance(Uint8Array<ArrayBufferLike>);
+const id = v.pipe(
+  bytes,
+  v.check((value) => value.length === 16, "must be 16 bytes"),
+);
+const texts = v.pipe(v.array(text), v.maxLength(64));
+const attributes = v.nullable(v.map(v.number(), v.unknown()));
+const details = v.nullable(
+  v.map(v.union([v.string(), v.number()]), v.unknown()),
+);
+const multiple = (of: number) =>
+  v.check(
+    (value: number[]) => value.length % of === 0,
+    `must have a length that is a multiple of ${of}`,
+  );
+/** Flat list of `kind, logId, from, to`: what became of which offsets (PROTOCOL 7.2). */
+const outcomes = v.pipe(v.array(uint), multiple(4));
+/** Flat list of `ref, flags` (PROTOCOL 6.1). */
+const targets = v.pipe(v.array(uint), multiple(2));
+const request = uint;
+const ref = uint;
+
+/** Whether a field may be left off at the end: its schema takes `undefined`. */
+const trailing = <const S extends v.GenericSchema>(schema: S) =>
+  v.optional(schema);
+
+type Fields = Record<string, v.GenericSchema>;
+
+/** A declaration: one kind of message. */
+export interface MessageKind {
+  readonly op: number;
+  readonly name: string;
+  readonly fields:
+    readonly (readonly [name: string, schema: v.GenericSchema])[];
+  /** How many fields must be there. */
+  readonly required: number;
+}
+
+const byOp = new Map<number, MessageKind>();
+const byName = new Map<string, MessageKind>();
+
+function declare<const Name extends string, const F extends Fields>(
+  op: number,
+  name: Name,
+  fields: F,
+): { readonly op: number; readonly name: Name; readonly schema: F } {
+  const list = Object.entries(fields);
+  const required = list.filter(([, s]) => s.type !== "optional").length;
+  const kind: MessageKind = { op, name, fields: list, required };
+  byOp.set(op, kind);
+  byName.set(name, kind);
+  return { op, name, schema: fields };
+}
+
+// Opening a conversation (PROTOCOL 3)
+const hello = declare(1, "HELLO", {
+  versionMin: uint,
+  versionMax: uint,
+  software: text,
+  role: v.picklist(["app", "daemon"]),
+  machine: v.nullable(text),
+  machineKey: v.nullable(id),
+  nonce: id,
+  features: texts,
+  credit: uint,
+});
+const challenge = declare(2, "CHALLENGE", { nonce: id });
+const auth = declare(3, "AUTH", {
+  proof: v.pipe(
+    bytes,
+    v.check((value) => value.length === 32, "must be 32 bytes"),
+  ),
+});
+const welcome = declare(4, "WELCOME", {
+  version: uint,
+  software: text,
+  role: v.picklist(["broker", "daemon"]),
+  machine: text,
+  features: texts,
+  maxMessageBytes: uint,
+  heartbeatMs: uint,
+  storeId: id,
+  epoch: uint,
+});
+
+// Errors, life signs, moving away (PROTOCOL 4)
+const error = declare(5, "ERROR", {
+  request: v.nullable(uint),
+  code: text,
+  message: text,
+  details,
+});
+const ping = declare(6, "PING", { token: uint });
+const pong = declare(7, "PONG", { token: uint });
+const goaway = declare(8, "GOAWAY", { reason: text, ms: uint });
+const redirect = declare(9, "REDIRECT", { addresses: texts });
+
+// Users (PROTOCOL 5)
+const attach = declare(10, "ATTACH", {
+  request,
+  ref,
+  name: text,
+  named: v.boolean(),
+  incarnation: id,
+  create: v.boolean(),
+  handle: id,
+  credit: uint,
+  known: outcomes,
+});
+const attached = declare(11, "ATTACHED", {
+  request,
+  ref,
+  user: text,
+  incarnation: id,
+  suspect: uint,
+  epoch: uint,
+});
+const detach = declare(12, "DETACH", { request, ref });
+const destroy = declare(13, "DESTROY", {
+  request,
+  name: text,
+  incarnation: v.nullable(id),
+});
+const subscribe = declare(14, "SUBSCRIBE", {
+  request,
+  ref,
+  filter: text,
+  from: v.picklist(["now", "earliest", "last", "offset", "time"]),
+  fromValue: uint,
+  manual: v.boolean(),
+  echo: v.boolean(),
+});
+const unsubscribe = declare(15, "UNSUBSCRIBE", { request, ref, filter: text });
+const ok = declare(16, "OK", { request });
+
+// Publishing (PROTOCOL 8)
+const publish = declare(17, "PUBLISH", {
+  request,
+  topic: text,
+  producer: id,
+  previous: uint,
+  firstSequence: v.pipe(uint, v.minValue(1)),
+  count: v.pipe(uint, v.minValue(1)),
+  attributes,
+  batch: bytes,
+  wanted: trailing(v.picklist([0, 1])),
+});
+const receipt = declare(18, "RECEIPT", {
+  request,
+  level: v.picklist([0, 1]),
+  offset: v.nullable(uint),
+});
+
+// Delivering (PROTOCOL 6 and 7)
+const deliver = declare(19, "DELIVER", {
+  targets,
+  logId: uint,
+  topic: text,
+  baseOffset: uint,
+  count: v.pipe(uint, v.minValue(1)),
+  position: uint,
+  time: uint,
+  sender: text,
+  attributes,
+  batch: bytes,
+});
+const gap = declare(20, "GAP", {
+  targets,
+  logId: uint,
+  from: uint,
+  to: uint,
+  reason: text,
+});
+const ack = declare(21, "ACK", { ref, number: uint, outcomes });
+const confirm = declare(22, "CONFIRM", { ref, number: uint });
+const credit = declare(23, "CREDIT", { ref: v.nullable(uint), total: uint });
+
+// Producers behind a daemon (PROTOCOL 8.7)
+const introduce = declare(24, "INTRODUCE", { producer: id, user: text });
+const ended = declare(25, "ENDED", { request, producer: id });
+
+// News that nobody asked for (PROTOCOL 9)
+const notice = declare(26, "NOTICE", { type: text, details });
+
+type Declared = { readonly name: string; readonly schema: Fields };
+type MessageOf<D extends Declared> = D extends Declared ?
+    & { readonly type: D["name"] }
+    & v.InferOutput<v.ObjectSchema<D["schema"], undefined>>
+  : never;
+
+/** First message of a client. */
+export type Hello = MessageOf<typeof hello>;
+/** The server asks for a proof. */
+export type Challenge = MessageOf<typeof challenge>;
+/** The proof. */
+export type Auth = MessageOf<typeof auth>;
+/** The conversation is open. */
+export type Welcome = MessageOf<typeof welcome>;
+/** A request was refused, or the connection ends. */
+export type ErrorMessage = MessageOf<typeof error>;
+/** Binds a user to the connection and (re)starts the flow of its deliveries. */
+export type Attach = MessageOf<typeof attach>;
+/** The user is bound; the new flow of deliveries begins behind this. */
+export type Attached = MessageOf<typeof attached>;
+/** A user's wish for a filter. */
+export type Subscribe = MessageOf<typeof subscribe>;
+/** A batch of records for one topic. */
+export type Publish = MessageOf<typeof publish>;
+/** How far a batch has come. */
+export type Receipt = MessageOf<typeof receipt>;
+/** A batch on its way to users. */
+export type Deliver = MessageOf<typeof deliver>;
+/** Offsets that will not come. */
+export type Gap = MessageOf<typeof gap>;
+/** What became of delivered offsets. */
+export type Ack = MessageOf<typeof ack>;
+
+/** Any message; `type` tells which. */
+export type Message = MessageOf<
+  | typeof hello
+  | typeof challenge
+  | typeof auth
+  | typeof welcome
+  | typeof error
+  | typeof ping
+  | typeof pong
+  | typeof goaway
+  | typeof redirect
+  | typeof attach
+  | typeof attached
+  | typeof detach
+  | typeof destroy
+  | typeof subscribe
+  | typeof unsubscribe
+  | typeof ok
+  | typeof publish
+  | typeof receipt
+  | typeof deliver
+  | typeof gap
+  | typeof ack
+  | typeof confirm
+  | typeof credit
+  | typeof introduce
+  | typeof ended
+  | typeof notice
+>;
+
+/** The message of one type. */
+export type MessageNamed<T extends Message["type"]> = Extract<
+  Message,
+  { type: T }
+>;
+
+/** All declarations, in the order of their ops. */
+export function messageKinds(): readonly MessageKind[] {
+  return [...byOp.values()];
+}
+
+/** The declaration behind a message's type. */
+export function messageKind(type: Message["type"]): MessageKind {
+  const kind = byName.get(type);
+  if (kind === undefined) throw new TypeError(`Unknown message type: ${type}`);
+  return kind;
+}
+
+/**
+ * Turns the content of a frame into a message.
+ *
+ * @param content The decoded CBOR item.
+ * @throws {MomError} `unsupported` for an unknown op, else `bad_message` that
+ *   names message, field and rule.
+ */
+export function parseMessage(content: unknown): Message {
+  if (!Array.isArray(content) || typeof content[0] !== "number") {
+    throw new MomError(
+      "bad_message",
+      "Cannot read frame: content is no array that begins with an op",
+    );
+  }
+  const kind = byOp.get(content[0]);
+  if (kind === undefined) {
+    throw new MomError(
+      "unsupported",
+      `Cannot read frame: unknown op ${content[0]}`,
+    );
+  }
+  if (content.length - 1 < kind.required) {
+    const missing = kind.fields[content.length - 1][0];
+    throw new MomError(
+      "bad_message",
+      `Cannot read ${kind.name}: field "${missing}" is missing`,
+    );
+  }
+  const message: Record<string, unknown> = { type: kind.name };
+  for (let i = 0; i < kind.fields.length; i++) {
+    const [name, schema] = kind.fields[i];
+    const result = v.safeParse(schema, content[i + 1], { abortEarly: true });
+    if (!result.success) {
+      throw badField(kind.name, name, result.issues[0].message);
+    }
+    message[name] = result.output;
+  }
+  return message as unknown as Message;
+}
+
+function badField(message: string, field: string, rule: string): MomError {
+  return new MomError(
+    "bad_message",
+    `Cannot read ${message}: field "${field}": ${rule}`,
+  );
+}
+
+/** The request number of frame content that did not parse, if it has one; so that the ERROR can name it. */
+export function requestOf(content: unknown): number | null {
+  if (!Array.isArray(content)) return null;
+  const kind = byOp.get(content[0]);
+  if (kind === undefined || kind.fields[0]?.[0] !== "request") return null;
+  const value: unknown = content[1];
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : null;
+}
+
+/** The names that clients and code use for the numbers in `outcomes`. */
+export const OUTCOME = {
+  /** The receiver still has it, undecided: do not send it again. Only in ATTACH. */
+  held: 0,
+  /** The daemon has it on its disk and answers for it. */
+  custody: 1,
+  /** An app took and acknowledged it. */
+  delivered: 2,
+  /** Its time was up before an app took it. */
+  expired: 3,
+  /** Dead letter: its bytes are no record. */
+  undecodable: 4,
+  /** Dead letter: its value does not fit the topic's schema. */
+  schema: 5,
+  /** Dropped: stored bytes were damaged. */
+  damaged: 6,
+  /** Dropped: trimmed by retention. */
+  trimmed: 7,
+} as const;
+
+/** One of the numbers in `outcomes`. */
+export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
+
+/** What the flags of a delivery's target mean (bits). */
+export const TARGET_FLAG = {
+  /** The app acknowledges by itself. */
+  manual: 1,
+  /** May have been handed over before. */
+  redelivered: 2,
+} as const;
+
+/** Levels of a receipt on the wire. */
+export const LEVEL = { daemon: 0, broker: 1 } as const;
+
+/** The version of the protocol that this code speaks. */
+export const PROTOCOL_VERSION = 1;

@@ -1,0 +1,347 @@
+/**
+ * One end of a conversation over any stream of bytes: messages in, messages
+ * out, life signs, and the errors that end it or do not (PROTOCOL 2 and 4).
+ *
+ * Writing: everything sent in one turn of the event loop is laid into one
+ * buffer and handed to the stream in one write; while a write is under way the
+ * rest gathers in a second buffer, and the two change places.
+ *
+ * Reading: the next chunk is asked for only when the handler has taken the last
+ * one; that is all the flow control that a publisher meets (PROTOCOL 1.2).
+ *
+ * @module
+ */
+
+import type { ByteStream } from "./byte_stream.ts";
+import { type CborItem, CborWriter, decodeFrameFields } from "./cbor.ts";
+import type { Clock } from "./clock.ts";
+import { MomError } from "./errors.ts";
+import { FrameReader, writeFrame } from "./frames.ts";
+import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
+import { type Message, parseMessage, requestOf } from "./messages.ts";
+
+/** What an endpoint does with a conversation. */
+export interface PeerHandlers {
+  /**
+   * Called for each message but PING and PONG. A promise stops reading until it
+   * settles. A `MomError` thrown or rejected is answered with ERROR, and the
+   * conversation goes on.
+   */
+  onMessage(message: Message): void | Promise<void>;
+  /** Called once at the end; `null` when it ended in good order. */
+  onClose(reason: MomError | null): void;
+  /** A defect of ours surfaced while a message was handled; the other side got `internal`. */
+  onDefect?(error: unknown): void;
+}
+
+/** What a peer stands on. */
+export interface PeerOptions {
+  stream: ByteStream;
+  clock: Clock;
+  heartbeats: Heartbeats;
+  /** Largest frame in bytes. */
+  frameBytesMax: number;
+}
+
+/** A buffer that grew beyond this is given back after its write. */
+const BUFFER_KEPT_BYTES = 1024 * 1024;
+/** How long `close` waits for the last bytes to leave. */
+const CLOSE_MS = 1_000;
+
+/** One end of a conversation. */
+export class Peer implements Heartbeating {
+  #stream: ByteStream;
+  #clock: Clock;
+  #heartbeats: Heartbeats;
+  #reader: FrameReader;
+  #handlers: PeerHandlers | null = null;
+  #filling = new CborWriter();
+  #spare = new CborWriter();
+  #writing: Promise<void> | null = null;
+  #writingBytes = 0;
+  #flushQueued = false;
+  #closed = false;
+  #reason: MomError | null = null;
+  #heard: (() => void)[] = [];
+  #drained: (() => void)[] = [];
+  #pings = 0;
+  /** When something was last heard, on the monotonic clock. */
+  heardMs: number;
+
+  constructor(options: PeerOptions) {
+    this.#stream = options.stream;
+    this.#clock = options.clock;
+    this.#heartbeats = options.heartbeats;
+    this.#reader = new FrameReader(options.frameBytesMax);
+    this.heardMs = options.clock.monotonicMs();
+  }
+
+  /** Who is at the other end, for logs. */
+  get remote(): string {
+    return this.#stream.remote;
+  }
+
+  /** Whether the other end is on this machine. */
+  get isLocal(): boolean {
+    return this.#stream.isLocal;
+  }
+
+  /** Whether the conversation is over. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Bytes sent that the stream has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#filling.length + this.#writingBytes;
+  }
+
+  /** The limit for frames from now on (PROTOCOL 2.2). */
+  set frameBytesMax(bytes: number) {
+    this.#reader.limit = bytes;
+  }
+
+  /**
+   * Reads until the end. The handlers may be replaced between messages: the
+   * opening of a conversation is one set, its life another.
+   */
+  async run(handlers: PeerHandlers): Promise<void> {
+    this.#handlers = handlers;
+    this.#heartbeats.add(this);
+    while (!this.#closed) {
+      const chunk = await this.#stream.read();
+      if (chunk === null) break;
+      this.#hear();
+      const pending = this.#take(chunk as Uint8Array<ArrayBuffer>);
+      if (pending !== null) await pending;
+    }
+    this.#end(this.#reason);
+  }
+
+  /** Replaces the handlers from the next message on. */
+  handle(handlers: PeerHandlers): void {
+    this.#handlers = handlers;
+  }
+
+  /** Sends with everything else of this turn. After the end: does nothing. */
+  send(message: Message): void {
+    if (this.#closed) return;
+    writeFrame(this.#filling, message);
+    this.#queueFlush();
+  }
+
+  /** Answers with ERROR; the conversation goes on. */
+  refuse(
+    error: MomError,
+    request: number | null,
+    details: Map<string, CborItem> | null = null,
+  ): void {
+    this.send({
+      type: "ERROR",
+      request,
+      code: error.code,
+      message: error.message,
+      details,
+    });
+  }
+
+  /** Answers with ERROR and ends the conversation. */
+  fail(error: MomError, request: number | null = null): void {
+    if (this.#closed) return;
+    this.#reason ??= error;
+    this.refuse(error, request);
+    void this.close();
+  }
+
+  /** Resolves to whether anything is heard within `timeoutMs` after a PING. */
+  ping(timeoutMs: number): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false);
+    this.sendPing();
+    return new Promise((resolve) => {
+      const heard = () => {
+        timer.cancel();
+        resolve(!this.#closed);
+      };
+      const timer = this.#clock.setTimer(timeoutMs, () => {
+        this.#heard.splice(this.#heard.indexOf(heard), 1);
+        resolve(false);
+      });
+      this.#heard.push(heard);
+    });
+  }
+
+  /** Resolves when no more than `bytes` wait to be taken by the stream, or at the end. */
+  async drained(bytes = 0): Promise<void> {
+    while (!this.#closed && this.bufferedBytes > bytes) {
+      await new Promise<void>((resolve) => this.#drained.push(resolve));
+    }
+  }
+
+  /** Sends what is queued, waiting for at most a second, then ends. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#flush();
+    if (this.bufferedBytes > 0) {
+      let giveUp: (() => void) | undefined;
+      const timer = this.#clock.setTimer(CLOSE_MS, () => giveUp?.());
+      const late = new Promise<void>((resolve) => giveUp = resolve);
+      await Promise.race([this.drained(), late]);
+      timer.cancel();
+    }
+    this.#end(this.#reason);
+  }
+
+  /** Ends at once; nothing more is read or written. */
+  abort(reason: MomError | null = null): void {
+    this.#end(this.#reason ?? reason);
+  }
+
+  /** {@inheritDoc Heartbeating.sendPing} */
+  sendPing(): void {
+    this.send({ type: "PING", token: ++this.#pings });
+  }
+
+  /** {@inheritDoc Heartbeating.onSilent} */
+  onSilent(silentMs: number): void {
+    this.#end(
+      new MomError(
+        "daemon_unavailable",
+        `Connection to ${this.remote} given up: silent for ${
+          Math.round(silentMs)
+        } ms`,
+      ),
+    );
+  }
+
+  #hear(): void {
+    this.heardMs = this.#clock.monotonicMs();
+    if (this.#heard.length === 0) return;
+    for (const heard of this.#heard.splice(0)) heard();
+  }
+
+  /** Handles a chunk; gives a promise only when a handler did. */
+  #take(chunk: Uint8Array<ArrayBuffer>): Promise<void> | null {
+    this.#reader.push(chunk);
+    return this.#takeFrames();
+  }
+
+  #takeFrames(): Promise<void> | null {
+    while (!this.#closed) {
+      let content: Uint8Array | null;
+      try {
+        content = this.#reader.next();
+      } catch (error) {
+        this.fail(asMomError(error));
+        return null;
+      }
+      if (content === null) return null;
+      const pending = this.#takeFrame(content);
+      if (pending !== null) {
+        return pending.then(() => this.#takeFrames() ?? undefined);
+      }
+    }
+    return null;
+  }
+
+  #takeFrame(content: Uint8Array): Promise<void> | null {
+    let fields: unknown;
+    try {
+      fields = decodeFrameFields(content);
+    } catch (error) {
+      this.fail(new MomError("bad_frame", asMomError(error).message));
+      return null;
+    }
+    let message: Message;
+    try {
+      message = parseMessage(fields);
+    } catch (error) {
+      const refusal = asMomError(error);
+      if (refusal.code === "bad_frame") this.fail(refusal);
+      else this.refuse(refusal, requestOf(fields));
+      return null;
+    }
+    if (message.type === "PING") {
+      this.send({ type: "PONG", token: message.token });
+      return null;
+    }
+    if (message.type === "PONG") return null;
+    return this.#handle(message);
+  }
+
+  #handle(message: Message): Promise<void> | null {
+    const answer = (error: unknown) => {
+      if (!(error instanceof MomError)) this.#handlers?.onDefect?.(error);
+      this.refuse(
+        asMomError(error),
+        "request" in message ? message.request : null,
+      );
+    };
+    try {
+      const pending = this.#handlers?.onMessage(message);
+      return pending instanceof Promise ? pending.catch(answer) : null;
+    } catch (error) {
+      answer(error);
+      return null;
+    }
+  }
+
+  #queueFlush(): void {
+    if (this.#flushQueued || this.#writing !== null) return;
+    this.#flushQueued = true;
+    // Two hops: what the continuations of this turn send goes along.
+    queueMicrotask(() => queueMicrotask(() => this.#flush()));
+  }
+
+  #flush(): void {
+    this.#flushQueued = false;
+    if (this.#writing !== null || this.#filling.length === 0 || this.#closed) {
+      return;
+    }
+    const full = this.#filling;
+    this.#filling = this.#spare;
+    this.#writingBytes = full.length;
+    this.#writing = this.#stream.write(full.view()).then(
+      () => this.#written(full),
+      (error) =>
+        this.#end(
+          new MomError(
+            "daemon_unavailable",
+            `Cannot write to ${this.remote}: stream ended`,
+            {
+              cause: error,
+            },
+          ),
+        ),
+    );
+  }
+
+  #written(buffer: CborWriter): void {
+    this.#writing = null;
+    this.#writingBytes = 0;
+    const isLarge = buffer.length > BUFFER_KEPT_BYTES;
+    buffer.reset();
+    this.#spare = isLarge ? new CborWriter() : buffer;
+    this.#flush();
+    if (this.#drained.length > 0) {
+      for (const wake of this.#drained.splice(0)) wake();
+    }
+  }
+
+  #end(reason: MomError | null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#heartbeats.remove(this);
+    this.#stream.close();
+    for (const wake of this.#drained.splice(0)) wake();
+    for (const heard of this.#heard.splice(0)) heard();
+    this.#handlers?.onClose(reason);
+  }
+}
+
+function asMomError(error: unknown): MomError {
+  if (error instanceof MomError) return error;
+  // A defect of ours: the other side hears that it is one, and it is not hidden here.
+  return new MomError("internal", "Cannot handle message: internal error", {
+    cause: error,
+  });
+}
