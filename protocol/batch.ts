@@ -109,14 +109,6 @@ export function cutBatch(
   return { bytes, count };
 }
 
-/** How many bytes the head of a record with `length` bytes of content has. */
-export function recordHeadBytes(length: number): number {
-  if (length < 24) return 1;
-  if (length < 0x100) return 2;
-  if (length < 0x10000) return 3;
-  return length < 0x100000000 ? 5 : 9;
-}
-
 /** Only behind `contentStart`, which has checked the head. */
 function contentLength(batch: Uint8Array, at: number): number {
   const low = batch[at] - BYTES;

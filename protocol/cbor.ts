@@ -5,5 +5,5 @@
  * @module
  */
 
-export { type CborItem, CborWriter } from "./cbor_writer.ts";
+export { type CborItem, CborWriter, headBytes } from "./cbor_writer.ts";
 export { CborReader, decodeFrameFields } from "./cbor_reader.ts";

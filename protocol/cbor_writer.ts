@@ -266,21 +266,27 @@ export class CborWriter {
   }
 
   #writeLongText(text: string): void {
-    // The head is guessed from the number of characters; when UTF-8 needs a
-    // longer one, the bytes move.
+    // The text goes where it belongs if UTF-8 needs as long a head as the number
+    // of characters does; else it moves.
     this.reserve(text.length * 3 + 9);
-    const start = this.#length;
-    this.#writeHead(TEXT, text.length);
-    const guessed = this.#length;
+    const guessed = this.#length + headBytes(text.length);
     const room = this.#buffer.subarray(guessed);
     const { written } = textEncoder.encodeInto(text, room);
-    this.#length = start;
-    this.#writeHead(TEXT, written);
-    if (this.#length !== guessed) {
-      this.#buffer.copyWithin(this.#length, guessed, guessed + written);
+    const start = this.#length + headBytes(written);
+    if (start !== guessed) {
+      this.#buffer.copyWithin(start, guessed, guessed + written);
     }
+    this.#writeHead(TEXT, written);
     this.#length += written;
   }
+}
+
+/** How many bytes the shortest head has that holds `value` (a length, say). */
+export function headBytes(value: number): number {
+  if (value < 24) return 1;
+  if (value < 0x100) return 2;
+  if (value < 0x10000) return 3;
+  return value < 0x100000000 ? 5 : 9;
 }
 
 function badInteger(value: number): RangeError {
