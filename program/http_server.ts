@@ -22,7 +22,10 @@ export const HTTP_STOP_MS = 1_000;
 export interface HttpServer {
   /** Where it listens, `HOST:PORT`. */
   readonly address: string;
-  /** Ends it; requests under way have a second. May be called twice. */
+  /**
+   * Takes no more requests; those under way have a second, then it no longer
+   * waits for them. May be called twice.
+   */
   stop(): Promise<void>;
 }
 
@@ -50,72 +53,43 @@ export function serveHttp(
     throw cannotServe(formatAddress(where), "expected HOST:PORT");
   }
   const { hostname, port } = where;
-  const aborter = new AbortController();
-  const requests = new RequestGate(handler, logger);
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = Deno.serve({
       hostname,
       port,
-      signal: aborter.signal,
       onListen: () => {},
-    }, (request) => requests.answer(request));
+      onError: (error) => {
+        logger.error("http_failed", { error });
+        return new Response(null, { status: 500 });
+      },
+    }, handler);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw cannotServe(formatAddress(where), reason, cause);
   }
   let stopping: Promise<void> | null = null;
-  const stop = async () => {
-    await requests.close(clock);
-    // Not shutdown(): aborting after that one fails inside of Deno.
-    aborter.abort();
-    await server.finished;
-  };
   return {
     address: formatAddress({ hostname, port: server.addr.port }),
-    stop: () => stopping ??= stop(),
+    stop: () => stopping ??= stopInTime(server, clock, logger),
   };
 }
 
-/** Knows how many requests are under way, and lets no more in at the end. */
-class RequestGate {
-  readonly #handler: HttpHandler;
-  readonly #logger: Logger;
-  #underWay = 0;
-  #isClosed = false;
-  #onIdle: () => void = () => {};
-
-  constructor(handler: HttpHandler, logger: Logger) {
-    this.#handler = handler;
-    this.#logger = logger;
-  }
-
-  async answer(request: Request): Promise<Response> {
-    if (this.#isClosed) return new Response(null, { status: 503 });
-    this.#underWay++;
-    try {
-      return await this.#handler(request);
-    } catch (error) {
-      this.#logger.error("http_failed", { error });
-      return new Response(null, { status: 500 });
-    } finally {
-      this.#underWay--;
-      if (this.#underWay === 0) this.#onIdle();
-    }
-  }
-
-  /** Resolves when no request is under way, or the time is up. */
-  async close(clock: Clock): Promise<void> {
-    this.#isClosed = true;
-    if (this.#underWay === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimer(HTTP_STOP_MS, resolve);
-      this.#onIdle = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
-  }
+/**
+ * Waits for requests under way, but not for ever. Deno has no way to cut one off
+ * without cutting answers that are just being sent; the process's end does that.
+ */
+async function stopInTime(
+  server: Deno.HttpServer,
+  clock: Clock,
+  logger: Logger,
+): Promise<void> {
+  const isEnded = await new Promise<boolean>((resolve, reject) => {
+    const timer = clock.setTimer(HTTP_STOP_MS, () => resolve(false));
+    server.shutdown().then(() => resolve(true), reject)
+      .finally(() => timer.cancel());
+  });
+  if (!isEnded) logger.warn("http_requests_left", { afterMs: HTTP_STOP_MS });
 }
 
 function cannotServe(shown: string, reason: string, cause?: unknown): MomError {
