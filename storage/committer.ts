@@ -1,0 +1,319 @@
+/**
+ * The one writer of a store. While a commit is in flight everything else
+ * gathers; then all of it goes into the next. One commit after another, in
+ * order, so that what is on disk is always the state after some commit.
+ *
+ * @module
+ */
+
+import { MomError } from "../protocol/errors.ts";
+import { changeListParts, type ChangeSet } from "./change_list.ts";
+import { type Fold, FOLD_COMMIT_BYTES, mutationBytes } from "./fold.ts";
+import { kvErrorCode, toStoreError } from "./kv_errors.ts";
+import {
+  COMMIT_BYTES_MAX,
+  type Counters,
+  type Mutation,
+  OWNER_KEY,
+} from "./layout.ts";
+
+/** What the store has sealed: it goes to disk as a whole or not at all. */
+export interface Group {
+  /** Grows by one each; also for groups that change nothing. */
+  readonly serial: number;
+  /** Its position, or 0 when it changes nothing. */
+  readonly position: number;
+  /** Journal values and deletions. */
+  readonly mutations: readonly Mutation[];
+  /** The encoded change list. */
+  readonly list: Uint8Array;
+  /** What is in it. */
+  readonly changes: ChangeSet;
+  /** The counters in it. */
+  readonly counters: Counters;
+  /** What it adds to the bytes that wait. */
+  readonly bytes: number;
+  /** To be called when it is on disk. */
+  onCommitted(): void;
+}
+
+/** What a committer asks of its store. */
+export interface CommitterHooks {
+  /** Close the open group and {@link Committer.push} it, if it holds anything. */
+  seal(): void;
+  /** Whether there is work that wants a group of its own when nothing else is going on. */
+  hasUpkeep(): boolean;
+  /** The disk is full. Returns whether room was made, so that trying again makes sense. */
+  onFull(): Promise<boolean>;
+  /** Nothing more can be committed. Called once. */
+  onFailed(error: MomError): void;
+}
+
+/** Parts of a blob that wait for a commit. */
+interface BlobWork {
+  readonly next: () => Mutation[] | null;
+  readonly resolve: () => void;
+  readonly reject: (error: MomError) => void;
+}
+
+interface Waiter {
+  readonly serial: number;
+  readonly resolve: () => void;
+  readonly reject: (error: MomError) => void;
+}
+
+/** What rides along with a group: little, so that nobody waits for it. */
+const RIDING_BYTES_MAX = 128 * 1024;
+
+/** Commits groups, folds and blobs, one at a time. */
+export class Committer {
+  readonly #kv: Deno.Kv;
+  readonly #versionstamp: string;
+  readonly #fold: Fold;
+  readonly #hooks: CommitterHooks;
+  readonly #groups: Group[] = [];
+  readonly #blobs: BlobWork[] = [];
+  #waiters: Waiter[] = [];
+  #serialDone = 0;
+  #isWanted = false;
+  #isScheduled = false;
+  #isClosing = false;
+  #loop: Promise<void> | null = null;
+  #failure: MomError | null = null;
+
+  /**
+   * @param versionstamp Of the owner entry; another one ends this committer.
+   */
+  constructor(
+    kv: Deno.Kv,
+    versionstamp: string,
+    fold: Fold,
+    hooks: CommitterHooks,
+  ) {
+    this.#kv = kv;
+    this.#versionstamp = versionstamp;
+    this.#fold = fold;
+    this.#hooks = hooks;
+  }
+
+  /** Why it stopped, or `null`. */
+  get failure(): MomError | null {
+    return this.#failure;
+  }
+
+  /** There is something to commit. Begins in this turn if nothing is in flight. */
+  request(): void {
+    this.#isWanted = true;
+    this.wake();
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    if (this.#isScheduled || this.#loop !== null) return;
+    if (this.#failure !== null) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#loop = this.#run().finally(() => {
+        this.#loop = null;
+        // Something may have come between the last look and here.
+        if (this.#hasWork) this.wake();
+      });
+    });
+  }
+
+  /** Takes over a sealed group. */
+  push(group: Group): void {
+    this.#groups.push(group);
+    this.wake();
+  }
+
+  /** Resolves when group `serial` is on disk. */
+  whenCommitted(serial: number): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (serial <= this.#serialDone) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ serial, resolve, reject });
+    });
+  }
+
+  /** Commits what `next` gives, piece by piece between the groups, until it gives `null`. */
+  commitPieces(next: () => Mutation[] | null): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#blobs.push({ next, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** Stops for good; callbacks of what is not on disk never run. */
+  fail(error: MomError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#groups.length = 0;
+    for (const work of this.#blobs.splice(0)) work.reject(error);
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    this.#hooks.onFailed(error);
+  }
+
+  /** Commits what is there and ends. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.request();
+    do {
+      await Promise.resolve();
+      await this.#loop;
+    } while (this.#failure === null && this.#isBusy);
+    await this.#fold.stop();
+  }
+
+  get #isBusy(): boolean {
+    return this.#isScheduled || this.#loop !== null || this.#hasWork;
+  }
+
+  get #hasWork(): boolean {
+    if (this.#isWanted || this.#groups.length > 0) return true;
+    if (this.#blobs.length > 0) return true;
+    return !this.#isClosing &&
+      (this.#fold.isReady || this.#hooks.hasUpkeep());
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#failure === null && await this.#step());
+    } catch (error) {
+      this.fail(toStoreError(error, "commit to the store"));
+    }
+  }
+
+  /** Commits once; `false` when there is nothing to do. */
+  async #step(): Promise<boolean> {
+    const didGroup = await this.#stepGroup();
+    if (this.#failure !== null) return false;
+    const didBlob = await this.#stepBlob();
+    if (didGroup || didBlob) return true;
+    if (this.#isClosing || !this.#fold.isReady) return false;
+    await this.#commitFold();
+    return true;
+  }
+
+  async #stepGroup(): Promise<boolean> {
+    if (this.#groups.length === 0) {
+      const isUpkeep = !this.#isClosing && this.#hooks.hasUpkeep();
+      if (!this.#isWanted && !isUpkeep) return false;
+      this.#isWanted = false;
+      this.#hooks.seal();
+    }
+    const group = this.#groups[0];
+    if (group === undefined) return false;
+    if (group.position > 0) await this.#commitGroup(group);
+    if (this.#failure !== null) return false;
+    this.#groups.shift();
+    this.#serialDone = group.serial;
+    group.onCommitted();
+    this.#resolveWaiters();
+    return true;
+  }
+
+  async #commitGroup(group: Group): Promise<void> {
+    await this.#makeRoomInRing(group.position);
+    const parts = changeListParts(group.position, group.list);
+    const [head] = parts.splice(0, 1);
+    const all: Mutation[] = [...group.mutations, head];
+    let bytes = all.reduce((sum, m) => sum + mutationBytes(m), 0);
+    while (parts.length > 0) {
+      const size = mutationBytes(parts[0]);
+      if (bytes + size > COMMIT_BYTES_MAX) break;
+      bytes += size;
+      all.push(...parts.splice(0, 1));
+    }
+    // A list larger than the commit has room for: its head makes it valid, so
+    // the other parts can go ahead of it.
+    await this.#commitAhead(parts);
+    const room = Math.min(COMMIT_BYTES_MAX - bytes, RIDING_BYTES_MAX);
+    const pages = this.#fold.take(room, false);
+    all.push(...pages);
+    await this.#write(all);
+    if (pages.length > 0) this.#fold.committed();
+    const { position, counters, changes, list } = group;
+    this.#fold.add({ position, counters, changes, bytes: list.length });
+  }
+
+  async #commitAhead(parts: Mutation[]): Promise<void> {
+    while (parts.length > 0) await this.#write(parts.splice(0, 12));
+  }
+
+  /** The list of `position` overwrites an older one: that must be folded. */
+  async #makeRoomInRing(position: number): Promise<void> {
+    while (this.#failure === null && this.#fold.blocks(position)) {
+      await this.#fold.wait();
+      if (this.#failure !== null) throw this.#failure;
+      if (!this.#fold.isReady) {
+        throw new MomError("internal", "Cannot fold: nothing came of waiting");
+      }
+      await this.#commitFold();
+    }
+  }
+
+  async #commitFold(): Promise<void> {
+    await this.#write(this.#fold.take(FOLD_COMMIT_BYTES, true));
+    this.#fold.committed();
+  }
+
+  async #stepBlob(): Promise<boolean> {
+    const work = this.#blobs.shift();
+    if (work === undefined) return false;
+    const mutations = work.next();
+    if (mutations === null) {
+      work.resolve();
+      return true;
+    }
+    try {
+      await this.#write(mutations);
+    } catch (error) {
+      // It is no longer in the list that a failure rejects.
+      work.reject(toStoreError(error, "commit to the store"));
+      throw error;
+    }
+    // To the back: several blobs take turns.
+    this.#blobs.push(work);
+    return true;
+  }
+
+  async #write(mutations: readonly Mutation[]): Promise<void> {
+    try {
+      await this.#commit(mutations);
+    } catch (error) {
+      if (kvErrorCode(error) !== "storage_full") throw error;
+      if (!await this.#hooks.onFull()) throw error;
+      // Whole values at fixed keys: it does no harm if the first try had effect.
+      await this.#commit(mutations);
+    }
+  }
+
+  async #commit(mutations: readonly Mutation[]): Promise<void> {
+    const atomic = this.#kv.atomic().check({
+      key: OWNER_KEY as unknown as Deno.KvKey,
+      versionstamp: this.#versionstamp,
+    });
+    for (const { key, value } of mutations) {
+      if (value === null) atomic.delete(key as Deno.KvKey);
+      else atomic.set(key as Deno.KvKey, value);
+    }
+    const result = await atomic.commit();
+    if (!result.ok) {
+      throw new MomError(
+        "data_in_use",
+        "Cannot commit to the store: another process has taken it over",
+      );
+    }
+  }
+
+  #resolveWaiters(): void {
+    if (this.#waiters.length === 0) return;
+    const done = this.#serialDone;
+    const ready = this.#waiters.filter((waiter) => waiter.serial <= done);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.serial > done);
+    for (const waiter of ready) waiter.resolve();
+  }
+}

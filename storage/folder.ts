@@ -1,0 +1,178 @@
+/**
+ * A store's place on disk: the folder with its lock, the handles on the
+ * database, and who may read them.
+ *
+ * @module
+ */
+
+import { MomError } from "../protocol/errors.ts";
+import { toStoreError } from "./kv_errors.ts";
+import { removeReserve } from "./space.ts";
+
+/** How a database is opened: `Deno.openKv`, or a stand-in of a test. */
+export type KvOpener = (path: string) => Promise<Deno.Kv>;
+
+/** An opened place. */
+export interface StorePlace {
+  /** The folder, or `null` for memory and a remote database. */
+  readonly folder: string | null;
+  /** Commits go here. */
+  readonly writer: Deno.Kv;
+  /** Reads go here: on the writer's handle they would hold up commits. */
+  readonly reader: Deno.Kv;
+  /** Closes the handles and lets the lock go. */
+  close(): void;
+}
+
+/**
+ * Opens a database: a folder (made if missing), `:memory:`, or the URL of a KV
+ * Connect service.
+ *
+ * @throws {MomError} `data_in_use`, `store_unavailable`, `data_damaged`, `storage_full`.
+ */
+export async function openPlace(
+  data: string,
+  role: string,
+  opener: KvOpener = openKv,
+): Promise<StorePlace> {
+  if (data === ":memory:") return await openSingle(data, opener);
+  if (/^https?:\/\//.test(data)) return await openSingle(data, opener);
+  await makeFolder(data);
+  const lock = await takeLock(data, role);
+  try {
+    return await openFiles(data, lock, opener);
+  } catch (error) {
+    lock.close();
+    throw toStoreError(error, `open store "${data}"`);
+  }
+}
+
+/** Bytes of the database's files in `folder`. */
+export function filesBytes(folder: string): number {
+  let bytes = 0;
+  for (const name of ["store.kv", "store.kv-wal"]) {
+    try {
+      bytes += Deno.statSync(`${folder}/${name}`).size;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return bytes;
+}
+
+async function openSingle(
+  data: string,
+  opener: KvOpener,
+): Promise<StorePlace> {
+  try {
+    const kv = await opener(data);
+    return { folder: null, writer: kv, reader: kv, close: () => kv.close() };
+  } catch (error) {
+    throw toStoreError(error, `open store "${data}"`);
+  }
+}
+
+async function openFiles(
+  folder: string,
+  lock: Deno.FsFile,
+  opener: KvOpener,
+): Promise<StorePlace> {
+  const path = `${folder}/store.kv`;
+  await makePrivate(path);
+  const writer = await openDespiteFullDisk(folder, path, opener);
+  try {
+    const reader = await opener(path);
+    const close = () => {
+      writer.close();
+      reader.close();
+      lock.close();
+    };
+    return { folder, writer, reader, close };
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+}
+
+async function openDespiteFullDisk(
+  folder: string,
+  path: string,
+  opener: KvOpener,
+): Promise<Deno.Kv> {
+  try {
+    return await opener(path);
+  } catch (error) {
+    const { code } = toStoreError(error, "open the store");
+    if (code !== "storage_full" || !removeReserve(folder)) throw error;
+    return await opener(path);
+  }
+}
+
+async function openKv(path: string): Promise<Deno.Kv> {
+  if (typeof Deno.openKv !== "function") {
+    throw new MomError(
+      "store_unavailable",
+      "Cannot open the store: Deno KV is off, start Deno with --unstable-kv",
+    );
+  }
+  return await Deno.openKv(path);
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    if (Deno.build.os !== "windows") await Deno.chmod(folder, 0o700);
+  } catch (error) {
+    throw toStoreError(error, `make data folder "${folder}"`);
+  }
+}
+
+/** The database creates its files readable for all: so it finds one that is not. */
+async function makePrivate(path: string): Promise<void> {
+  const file = await Deno.open(path, {
+    write: true,
+    create: true,
+    mode: 0o600,
+  });
+  file.close();
+  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o600);
+}
+
+async function takeLock(folder: string, role: string): Promise<Deno.FsFile> {
+  const path = `${folder}/lock`;
+  const file = await Deno.open(path, {
+    read: true,
+    write: true,
+    create: true,
+    mode: 0o600,
+  }).catch((error) => {
+    throw toStoreError(error, `open lock "${path}"`);
+  });
+  try {
+    if (!await file.tryLock(true)) throw inUse(folder, await holderOf(path));
+    await file.truncate();
+    await file.write(
+      new TextEncoder().encode(`process ${Deno.pid} (${role})\n`),
+    );
+    return file;
+  } catch (error) {
+    file.close();
+    throw toStoreError(error, `lock "${path}"`);
+  }
+}
+
+async function holderOf(path: string): Promise<string> {
+  try {
+    return (await Deno.readTextFile(path)).trim() || "another process";
+  } catch {
+    // Where locks are mandatory the text can't be read.
+    return "another process";
+  }
+}
+
+function inUse(folder: string, holder: string): MomError {
+  return new MomError(
+    "data_in_use",
+    `Cannot open store "${folder}": it is used by ${holder}`,
+  );
+}

@@ -1,0 +1,37 @@
+/**
+ * What Deno KV's failures mean. They come as plain errors without a code, so
+ * this one file looks at their texts.
+ *
+ * @module
+ */
+
+import { type ErrorCode, MomError } from "../protocol/errors.ts";
+
+const CODES: readonly (readonly [text: string, code: ErrorCode])[] = [
+  ["database or disk is full", "storage_full"],
+  ["No space left on device", "storage_full"],
+  ["file is not a database", "data_damaged"],
+  ["database disk image is malformed", "data_damaged"],
+  ["unable to open database file", "store_unavailable"],
+];
+
+/** The code for a failure of Deno KV; `store_unavailable` if its text says nothing. */
+export function kvErrorCode(error: unknown): ErrorCode {
+  if (error instanceof MomError) return error.code;
+  const text = error instanceof Error ? error.message : String(error);
+  return CODES.find(([part]) => text.includes(part))?.[1] ??
+    "store_unavailable";
+}
+
+/**
+ * A failure of Deno KV as a `MomError`; a `MomError` stays what it is.
+ *
+ * @param action What was being done: "Cannot ACTION: reason".
+ */
+export function toStoreError(error: unknown, action: string): MomError {
+  if (error instanceof MomError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new MomError(kvErrorCode(error), `Cannot ${action}: ${reason}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,263 @@
+/**
+ * Opening a database: who it belongs to, and the state after its last commit,
+ * from the pages and the change lists behind them. Messages are not read.
+ *
+ * @module
+ */
+
+import type { Entropy } from "../protocol/clock.ts";
+import { MomError } from "../protocol/errors.ts";
+import {
+  type ChangeList,
+  decodeChangeList,
+  readChangeListPart,
+} from "./change_list.ts";
+import type { StorePlace } from "./folder.ts";
+import { KvReader } from "./kv_reader.ts";
+import {
+  changesKey,
+  FORMAT_VERSION,
+  OWNER_KEY,
+  pageKeys,
+  RING_SLOTS,
+  type Root,
+  ROOT_KEY,
+} from "./layout.ts";
+import { extraParts, mergePage, readPage, readPageHead } from "./pages.ts";
+import { isIntact } from "./sealed_value.ts";
+
+/** Table → key → entry. */
+export type Tables = Map<number, Map<number, Uint8Array>>;
+
+/** What was found. */
+export interface Opened {
+  /** The root. */
+  readonly root: Root;
+  /** Of the owner entry, which is ours now. */
+  readonly versionstamp: string;
+  /** The small state after the last commit. */
+  readonly tables: Tables;
+  /** Lists that are not folded, in order. */
+  readonly lists: readonly ChangeList[];
+}
+
+/** Who opens. */
+export interface OpenerOptions {
+  /** What was asked for, for errors. */
+  readonly data: string;
+  /** The program. */
+  readonly role: string;
+  /** For identity. */
+  readonly entropy: Entropy;
+}
+
+const SLOTS_PER_READ = 10;
+const PAGES_PER_READ = 100;
+
+/**
+ * Takes the database over and reads its state.
+ *
+ * @throws {MomError} `data_version`, `data_damaged`, `option_invalid` for
+ *   another program's data, or what the database's failure means.
+ */
+export async function readStore(
+  place: StorePlace,
+  options: OpenerOptions,
+): Promise<Opened> {
+  const { root, versionstamp } = await takeOver(place.writer, options);
+  const tables = await readPages(place.writer);
+  const reader = new KvReader(place.writer);
+  const lists = await readLists(reader, root.foldedPosition);
+  for (const list of lists) {
+    for (const [table, changes] of list.changes.tables) {
+      const entries = tables.get(table) ?? new Map<number, Uint8Array>();
+      tables.set(table, entries);
+      mergePage(entries, changes);
+    }
+  }
+  return { root, versionstamp, tables, lists };
+}
+
+/** Makes us the owner, and the root if there is none; whoever was the owner can't commit any more. */
+async function takeOver(
+  kv: Deno.Kv,
+  options: OpenerOptions,
+): Promise<{ root: Root; versionstamp: string }> {
+  const rootKey = ROOT_KEY as unknown as Deno.KvKey;
+  const found = await kv.get<unknown>(rootKey);
+  const root = found.value === null
+    ? newRoot(options)
+    : checkRoot(found.value, options);
+  const atomic = kv.atomic().check(found)
+    .set(OWNER_KEY as unknown as Deno.KvKey, options.entropy.bytes(16));
+  if (found.value === null) atomic.set(rootKey, root);
+  const result = await atomic.commit();
+  if (result.ok) return { root, versionstamp: result.versionstamp };
+  throw new MomError(
+    "data_in_use",
+    `Cannot open store "${options.data}": another process is writing to it`,
+  );
+}
+
+function newRoot(options: OpenerOptions): Root {
+  return {
+    format: FORMAT_VERSION,
+    id: options.entropy.bytes(16),
+    epoch: randomEpoch(options.entropy),
+    role: options.role,
+    foldedPosition: 0,
+    counters: { time: 0, nextLog: 1, nextSeq: 1, nextBlob: 1 },
+  };
+}
+
+function randomEpoch(entropy: Entropy): number {
+  const bytes = entropy.bytes(4);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return view.getUint32(0) || 1;
+}
+
+function checkRoot(value: unknown, options: OpenerOptions): Root {
+  const root = value as Partial<Root>;
+  if (typeof root !== "object" || typeof root.format !== "number") {
+    throw new MomError(
+      "data_damaged",
+      `Cannot open store "${options.data}": its root entry is not readable`,
+    );
+  }
+  if (root.format !== FORMAT_VERSION) {
+    throw new MomError(
+      "data_version",
+      `Cannot open store "${options.data}": its format is ${root.format}, this version reads ${FORMAT_VERSION}`,
+    );
+  }
+  if (root.role !== options.role) {
+    throw new MomError(
+      "option_invalid",
+      `Cannot open store "${options.data}": it belongs to a ${root.role}, not to a ${options.role}`,
+    );
+  }
+  return root as Root;
+}
+
+/** All pages of all tables. */
+async function readPages(kv: Deno.Kv): Promise<Tables> {
+  const tables: Tables = new Map();
+  let key = "";
+  let parts = new Map<number, unknown>();
+  let table = 0;
+  let page = 0;
+  const finish = () => {
+    if (parts.size > 0) addPage(tables, table, page, parts);
+  };
+  const all = kv.list({ prefix: ["p"] }, { batchSize: PAGES_PER_READ });
+  for await (const entry of all) {
+    const [, t, p, part] = entry.key as [string, number, number, number];
+    if (key !== `${t}/${p}`) {
+      finish();
+      key = `${t}/${p}`;
+      parts = new Map();
+      table = t;
+      page = p;
+    }
+    parts.set(part, entry.value);
+  }
+  finish();
+  return tables;
+}
+
+function addPage(
+  tables: Tables,
+  table: number,
+  page: number,
+  parts: ReadonlyMap<number, unknown>,
+): void {
+  const id = { table, page };
+  // Extra parts without a first one are left over from a page that never came to be.
+  const head = readPageHead(id, parts.get(0));
+  if (head === null) return;
+  const extras = extraParts(head).map((part) => parts.get(part));
+  const entries = tables.get(table) ?? new Map<number, Uint8Array>();
+  tables.set(table, entries);
+  for (const [key, value] of readPage(id, head, extras)) {
+    if (Math.floor(key / pageKeys(table)) === page) entries.set(key, value);
+  }
+}
+
+/** The lists of the positions behind `folded`, up to the last commit. */
+async function readLists(
+  reader: KvReader,
+  folded: number,
+): Promise<ChangeList[]> {
+  const lists: ChangeList[] = [];
+  for (let n = 1; n <= RING_SLOTS; n += SLOTS_PER_READ) {
+    const positions = Array.from(
+      { length: Math.min(SLOTS_PER_READ, RING_SLOTS - n + 1) },
+      (_, i) => folded + n + i,
+    );
+    const keys = positions.map((position) => changesKey(position, 0));
+    const values = await reader.getMany(keys);
+    for (const [i, value] of values.entries()) {
+      const list = await readList(reader, positions[i], value);
+      if (list === null) {
+        // Nothing may come behind the end, or a list is missing.
+        values.slice(i).forEach((v) => checkOlder(v, positions[i]));
+        return lists;
+      }
+      lists.push(list);
+    }
+  }
+  return lists;
+}
+
+/** The list of `position`, or `null` if the slot still has an older one or none. */
+async function readList(
+  reader: KvReader,
+  position: number,
+  head: unknown,
+): Promise<ChangeList | null> {
+  if (head === null) return null;
+  if (!isIntact(head)) throw damaged(position);
+  const first = readChangeListPart(head, 0);
+  if (first.position !== position) return null;
+  const keys = Array.from(
+    { length: first.parts - 1 },
+    (_, n) => changesKey(position, n + 1),
+  );
+  const pieces = [first.content];
+  for (const [n, value] of (await reader.getMany(keys)).entries()) {
+    if (!isIntact(value)) throw damaged(position);
+    const part = readChangeListPart(value, n + 1);
+    if (part.position !== position) throw damaged(position);
+    pieces.push(part.content);
+  }
+  try {
+    return decodeChangeList(join(pieces));
+  } catch (error) {
+    throw damaged(position, error);
+  }
+}
+
+function checkOlder(head: unknown, position: number): void {
+  if (head === null) return;
+  if (!isIntact(head)) throw damaged(position);
+  if (readChangeListPart(head, 0).position >= position) throw damaged(position);
+}
+
+function join(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0];
+  const bytes = new Uint8Array(pieces.reduce((sum, p) => sum + p.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+function damaged(position: number, cause?: unknown): MomError {
+  return new MomError(
+    "data_damaged",
+    `Cannot open the store: the changes of position ${position} are damaged`,
+    { cause },
+  );
+}

@@ -1,0 +1,689 @@
+/**
+ * The store that broker and daemon stand on: logs of opaque items, tables of
+ * small opaque entries, one committer. It knows no network and no meaning.
+ *
+ * State in memory runs ahead of the disk. Whatever tells the outside about it
+ * must wait: for the callback that `onSeal` returned, or for
+ * {@link Store.committed}.
+ *
+ * @module
+ */
+
+import type { Clock } from "../protocol/clock.ts";
+import { MomError } from "../protocol/errors.ts";
+import {
+  blobDamaged,
+  blobPartCount,
+  blobParts,
+  BlobRegistry,
+  readBlobParts,
+  type StagedBlob,
+} from "./blobs.ts";
+import { type ChangeSet, encodeChangeList } from "./change_list.ts";
+import { Committer } from "./committer.ts";
+import { Directory } from "./directory.ts";
+import { decodeDirectoryEntry } from "./directory_entry.ts";
+import { filesBytes, openPlace, type StorePlace } from "./folder.ts";
+import { Fold } from "./fold.ts";
+import {
+  type BlobPointer,
+  ITEM_HEAD_BYTES_MAX,
+  type ReadResult,
+} from "./item.ts";
+import { Journal } from "./journal.ts";
+import { toStoreError } from "./kv_errors.ts";
+import { KvReader } from "./kv_reader.ts";
+import {
+  GROUP_BYTES_HARD_MAX,
+  GROUP_BYTES_MAX,
+  ITEM_BYTES_MAX,
+  journalKey,
+  type Mutation,
+  OWNER_TABLE_MAX,
+  TABLE,
+} from "./layout.ts";
+import type { LogIndex } from "./log_index.ts";
+import { LogReader, type Want } from "./log_reader.ts";
+import { OpenGroup } from "./open_group.ts";
+import { type Opened, readStore, type Tables } from "./opening.ts";
+import { Space } from "./space.ts";
+import type { StoreOptions, TrimTargetOptions } from "./store_options.ts";
+import { ValueCache } from "./value_cache.ts";
+import { VarintReader, varintSize, writeVarint } from "./varint.ts";
+
+export type { StagedBlob } from "./blobs.ts";
+export type { DamagedRange, Item, ReadResult } from "./item.ts";
+export { ITEM_BYTES_MAX } from "./layout.ts";
+export type { Want } from "./log_reader.ts";
+export type {
+  StoreLimits,
+  StoreOptions,
+  TrimTargetOptions,
+} from "./store_options.ts";
+
+/** Deletions that ride along with a commit, so that nobody waits for them. */
+const DELETES_PER_COMMIT = 16;
+const MIB = 1024 * 1024;
+const FILES_BYTES_EVERY_MS = 250;
+
+/**
+ * An open store.
+ *
+ * @example Append, commit, read
+ * ```ts
+ * import { Store } from "./store.ts";
+ * import { systemClock, systemEntropy } from "../protocol/clock.ts";
+ *
+ * const store = await Store.open({
+ *   data: ":memory:",
+ *   role: "broker",
+ *   clock: systemClock,
+ *   entropy: systemEntropy,
+ *   onFailed: (error) => { throw error; },
+ *   onSeal: () => null,
+ * });
+ * const log = store.createLog();
+ * store.append(log, 1, new Uint8Array(0), new TextEncoder().encode("hello"));
+ * await store.committed();
+ * const [item] = await store.readInOrder([{ log, next: 0 }], 1000);
+ * if ("damaged" in item || item.body.length !== 5) throw new Error("not read");
+ * await store.close();
+ * ```
+ */
+export class Store {
+  /** 16 random bytes, for the life of the store. */
+  readonly id: Uint8Array;
+  /** Random, 1 … 2^32 - 1; another one after a restore or a purge. */
+  readonly epoch: number;
+  /** Whether it ends with the process. */
+  readonly isMemory: boolean;
+
+  readonly #options: StoreOptions;
+  readonly #clock: Clock;
+  readonly #place: StorePlace;
+  readonly #space: Space | null;
+  readonly #tables: Tables;
+  readonly #directory = new Directory();
+  readonly #journal: Journal;
+  readonly #blobs: BlobRegistry;
+  readonly #cache: ValueCache;
+  readonly #reader: KvReader;
+  readonly #logReader: LogReader;
+  readonly #fold: Fold;
+  readonly #committer: Committer;
+  #open = new OpenGroup(1);
+  #position: number;
+  #sealedPosition: number;
+  #lastTime: number;
+  #nextLog: number;
+  #waitingBytes = 0;
+  #isSealing = false;
+  #isClosed = false;
+  #closing: Promise<void> | null = null;
+  #filesBytes = 0;
+  #filesBytesMs = -Infinity;
+
+  private constructor(
+    options: StoreOptions,
+    place: StorePlace,
+    opened: Opened,
+  ) {
+    const { root, lists, tables } = opened;
+    const last = lists[lists.length - 1];
+    const counters = last?.counters ?? root.counters;
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#place = place;
+    this.#tables = tables;
+    this.id = root.id;
+    this.epoch = root.epoch;
+    this.isMemory = options.data === ":memory:";
+    this.#position = last?.position ?? root.foldedPosition;
+    this.#sealedPosition = this.#position;
+    this.#lastTime = counters.time;
+    this.#nextLog = counters.nextLog;
+    this.#cache = new ValueCache(options.limits?.cacheBytes ?? 32 * MIB);
+    this.#reader = new KvReader(place.reader);
+    this.#blobs = new BlobRegistry(counters.nextBlob);
+    this.#journal = this.#newJournal(counters.nextSeq);
+    this.#logReader = new LogReader({
+      directory: this.#directory,
+      journal: this.#journal,
+      cache: this.#cache,
+      reader: this.#reader,
+      position: () => this.#position,
+    });
+    this.#fold = new Fold(
+      this.#reader,
+      root,
+      () => this.#committer.wake(),
+      (error) => this.#committer.fail(toStoreError(error, "fold")),
+    );
+    this.#committer = this.#newCommitter(opened.versionstamp);
+    this.#space = place.folder === null ? null : new Space({
+      folder: place.folder,
+      clock: options.clock,
+      reserveBytes: options.limits?.reserveBytes ?? 32 * MIB,
+      freeBytesMin: options.limits?.freeBytesMin ?? 64 * MIB,
+    });
+    this.#loadIndex();
+    for (const list of lists) this.#fold.add(list);
+    this.#committer.wake();
+  }
+
+  /**
+   * Opens a store, or makes a new one.
+   *
+   * @throws {MomError} `data_in_use` (another process has the folder),
+   *   `data_version` (written by a newer version), `data_damaged`,
+   *   `option_invalid` (another role's data), `storage_full`, `store_unavailable`.
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const { data, role } = options;
+    const place = await openPlace(data, role, options.openKv);
+    try {
+      const opened = await readStore(place, options);
+      return new Store(options, place, opened);
+    } catch (error) {
+      place.close();
+      throw toStoreError(error, `open store "${data}"`);
+    }
+  }
+
+  // ---- where it is
+
+  /** The last commit that is on disk. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The commit that will hold what is put or appended now. */
+  get openPosition(): number {
+    return this.#sealedPosition + 1;
+  }
+
+  /** The time that what is appended now will have, ms; never falls. */
+  get openTime(): number {
+    const open = this.#open;
+    if (open.time === 0) {
+      open.time = Math.max(this.#lastTime, Math.floor(this.#clock.wallMs()));
+      this.#lastTime = open.time;
+    }
+    return open.time;
+  }
+
+  /** Bytes that are not yet on disk, about; for back-pressure. */
+  get dirtyBytes(): number {
+    return this.#waitingBytes + this.#open.bytes;
+  }
+
+  /** Bytes of stored messages, dead ones that still wait for their deletion included. */
+  get liveBytes(): number {
+    return this.#directory.bytes + this.#blobs.bytes;
+  }
+
+  /** Size of the files, at most 250 ms old; they never shrink. Without files as {@link liveBytes}. */
+  bytesOnDisk(): number {
+    const folder = this.#place.folder;
+    if (folder === null) return this.liveBytes;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#filesBytesMs >= FILES_BYTES_EVERY_MS) {
+      this.#filesBytesMs = nowMs;
+      this.#filesBytes = filesBytes(folder);
+    }
+    return this.#filesBytes;
+  }
+
+  /** Whether there is room for more messages. All else may go on when not. */
+  canAppend(): boolean {
+    return this.#committer.failure === null &&
+      (this.#space?.hasRoom() ?? true);
+  }
+
+  // ---- tables
+
+  /** The entries of an owner's table as of opening; gives them away, the second call gives none. */
+  takeEntries(table: number): Map<number, Uint8Array> {
+    checkTable(table);
+    return this.#take(table);
+  }
+
+  /**
+   * Sets an entry; the last one of a group counts.
+   *
+   * @param table 1 … 31.
+   * @param key A safe integer, 0 or above.
+   * @param value Belongs to the store from then on: do not change it.
+   */
+  put(table: number, key: number, value: Uint8Array): void {
+    this.#changes(table, key).set(table, key, value);
+  }
+
+  /** Removes an entry. */
+  delete(table: number, key: number): void {
+    this.#changes(table, key).set(table, key, null);
+  }
+
+  // ---- logs
+
+  /** Makes a log. Its number is never used again. */
+  createLog(): number {
+    this.#assertWritable();
+    const log = this.#nextLog++;
+    this.#directory.create(log);
+    this.#putBegin(log, 0);
+    return log;
+  }
+
+  /** Whether there is such a log. */
+  hasLog(log: number): boolean {
+    return this.#directory.log(log) !== undefined;
+  }
+
+  /** Ends a log and all it holds. */
+  dropLog(log: number): void {
+    this.#assertWritable();
+    this.#directory.remove(this.#log(log));
+    this.#blobs.trim(log, Infinity);
+    this.#open.changes.set(TABLE.logs, log, null);
+  }
+
+  /** The numbers of all logs. */
+  logs(): Iterable<number> {
+    return this.#directory.logs();
+  }
+
+  /** Offsets below are gone. */
+  begin(log: number): number {
+    return this.#log(log).begin;
+  }
+
+  /** The next offset, counting what is not yet on disk. */
+  end(log: number): number {
+    return this.#log(log).end;
+  }
+
+  /** The next offset, counting only what is on disk. */
+  committedEnd(log: number): number {
+    return this.#log(log).committedEnd;
+  }
+
+  /** Bytes of what a log holds, metas and blobs included. What is trimmed counts until its whole range of a journal value is. */
+  bytes(log: number): number {
+    return this.#log(log).bytes;
+  }
+
+  /** Closes the open group when it can't take `bytes` more, so that what is changed next and the item it belongs to share a commit. */
+  makeRoom(bytes: number): void {
+    this.#assertWritable();
+    const { itemBytes } = this.#open;
+    if (itemBytes === 0) return;
+    if (itemBytes + bytes + ITEM_HEAD_BYTES_MAX > GROUP_BYTES_MAX) this.#seal();
+  }
+
+  /**
+   * Appends an item; copies at once.
+   *
+   * @param count How many offsets it takes, at least 1.
+   * @returns Its first offset.
+   * @throws {RangeError} for an unknown log, a bad count, or more than
+   *   {@link ITEM_BYTES_MAX} bytes.
+   */
+  append(
+    log: number,
+    count: number,
+    meta: Uint8Array,
+    body: Uint8Array,
+  ): number {
+    if (!Number.isSafeInteger(count) || count < 1) {
+      throw new RangeError(`Cannot append to log ${log}: count is ${count}`);
+    }
+    return this.#append(log, count, meta, body, body.length);
+  }
+
+  /**
+   * Writes a body of any size beside the logs, in commits of its own, while
+   * others append.
+   *
+   * @param body Must not change any more.
+   */
+  async stage(body: Uint8Array): Promise<StagedBlob> {
+    this.#assertWritable();
+    const blob = this.#blobs.stage(body.length);
+    this.#putBlob(blob.id);
+    this.#waitingBytes += body.length;
+    try {
+      // Known before the first part is there, or opening could not find them.
+      await this.committed();
+      const count = blobPartCount(body.length);
+      let part = 0;
+      await this.#committer.commitPieces(() => {
+        if (part >= count) return null;
+        const parts = blobParts(blob.id, body, part);
+        part += parts.length;
+        return parts;
+      });
+    } finally {
+      this.#waitingBytes -= body.length;
+    }
+    this.#cache.set(blobCacheKey(blob.id), body);
+    return blob;
+  }
+
+  /**
+   * Appends an item whose body was staged.
+   *
+   * @returns Its offset; it takes one.
+   */
+  appendStaged(log: number, meta: Uint8Array, blob: StagedBlob): number {
+    this.#log(log);
+    this.#assertWritable();
+    this.makeRoom(meta.length);
+    const { id, bytes } = blob;
+    this.#blobs.attach(id, log, this.end(log));
+    const offset = this.#append(log, 1, meta, { id, bytes }, 0);
+    this.#putBlob(id);
+    return offset;
+  }
+
+  /** Gives up what was staged. */
+  discardStaged(blob: StagedBlob): void {
+    this.#assertWritable();
+    this.#blobs.discard(blob.id);
+    this.#cache.delete(blobCacheKey(blob.id));
+  }
+
+  /** Makes offsets below `begin` gone; space is freed in the background. A lower one than before does nothing. */
+  trim(log: number, begin: number): void {
+    this.#assertWritable();
+    const index = this.#log(log);
+    const target = Math.min(begin, index.end);
+    if (target <= index.begin) return;
+    this.#directory.trim(index, target);
+    this.#blobs.trim(log, target);
+    this.#putBegin(log, target);
+  }
+
+  /** The highest offset that trimming by size or age could go to, at the borders of what shares a journal value. Looks at memory only. */
+  trimTarget(log: number, options: TrimTargetOptions): number {
+    const index = this.#log(log);
+    const { keepBytes = Infinity, olderThanMs = Infinity } = options;
+    const bySize = index.offsetKeeping(keepBytes);
+    const byAge = index.offsetBefore(this.#nowMs() - olderThanMs);
+    const target = Math.min(Math.max(bySize, byAge), index.committedEnd);
+    return Math.max(target, index.begin);
+  }
+
+  /** The first offset whose time is at least `timeMs`; the log's end if there is none. */
+  offsetAtTime(log: number, timeMs: number): Promise<number> {
+    return this.#logReader.offsetAtTime(log, timeMs);
+  }
+
+  // ---- commits
+
+  /** There is something to commit: begins in this turn, or when the commit in flight is through. */
+  commit(): void {
+    this.#assertWritable();
+    this.#committer.request();
+  }
+
+  /**
+   * Resolves when all that was put and appended until now is on disk.
+   *
+   * @throws {MomError} what the store failed with.
+   */
+  committed(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(closedError());
+    this.#committer.request();
+    return this.#committer.whenCommitted(this.#open.serial);
+  }
+
+  // ---- reading
+
+  /**
+   * Items on disk of several logs from `next` on, in the order in which they
+   * were appended over all logs.
+   *
+   * @param wants Each log at most once. The first item of a log may begin before `next`.
+   * @param maxBytes Ends when this much is read; one item at least if there is any.
+   * @throws {MomError} `closed`, `store_unavailable`.
+   */
+  readInOrder(
+    wants: Iterable<Want>,
+    maxBytes: number,
+  ): Promise<ReadResult[]> {
+    return this.#logReader.read(wants, maxBytes);
+  }
+
+  /** As {@link readInOrder} at once, or `null` when it would have to read from disk. */
+  readCached(wants: Iterable<Want>, maxBytes: number): ReadResult[] | null {
+    return this.#logReader.readCached(wants, maxBytes);
+  }
+
+  /**
+   * The body of an item whose `blob` is not `null`.
+   *
+   * @throws {MomError} `data_damaged` when it is damaged or was trimmed.
+   */
+  async readBlob(blob: number): Promise<Uint8Array> {
+    const bytes = this.#blobs.bytesOf(blob);
+    if (bytes === undefined) throw blobDamaged(blob, "it is gone");
+    const cached = this.#cache.get(blobCacheKey(blob));
+    if (cached !== undefined) return cached;
+    const body = await readBlobParts(this.#reader, blob, bytes);
+    if (body === null) throw blobDamaged(blob, "a part is missing or damaged");
+    this.#cache.set(blobCacheKey(blob), body);
+    return body;
+  }
+
+  /** Commits what is there, then closes. May be called again, also after a failure. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  // ---- inside
+
+  async #close(): Promise<void> {
+    await this.#committer.close();
+    this.#isClosed = true;
+    await this.#reader.close();
+    await this.#space?.close();
+    this.#place.close();
+  }
+
+  #newJournal(nextSeq: number): Journal {
+    return new Journal(nextSeq, {
+      onFinished: (seq) => {
+        this.#directory.tailSeq = 0;
+        this.#directory.finish(seq);
+      },
+      onStored: (value) => this.#cache.set(value.seq, value.bytes),
+    });
+  }
+
+  #newCommitter(versionstamp: string): Committer {
+    return new Committer(this.#place.writer, versionstamp, this.#fold, {
+      seal: () => this.#seal(),
+      hasUpkeep: () => this.#directory.deadCount > 0 || this.#blobs.hasDying,
+      onFull: () => this.#space?.giveUpReserve() ?? Promise.resolve(false),
+      onFailed: (error) => this.#options.onFailed(error),
+    });
+  }
+
+  /** Logs first, then what lies where. */
+  #loadIndex(): void {
+    for (const [log, entry] of this.#take(TABLE.logs)) {
+      this.#directory.create(log, new VarintReader(entry).next());
+    }
+    const values = [...this.#take(TABLE.directory)].sort(([a], [b]) => a - b);
+    for (const [seq, entry] of values) {
+      this.#directory.load(seq, decodeDirectoryEntry(entry));
+    }
+    this.#blobs.load(
+      this.#take(TABLE.blobs),
+      (log) => this.#directory.log(log)?.begin,
+    );
+  }
+
+  #take(table: number): Map<number, Uint8Array> {
+    const entries = this.#tables.get(table);
+    this.#tables.delete(table);
+    return entries ?? new Map();
+  }
+
+  #append(
+    log: number,
+    count: number,
+    meta: Uint8Array,
+    body: Uint8Array | BlobPointer,
+    inPlaceBytes: number,
+  ): number {
+    this.#assertWritable();
+    const index = this.#log(log);
+    const size = meta.length + inPlaceBytes;
+    if (size > ITEM_BYTES_MAX) {
+      throw new RangeError(
+        `Cannot append to log ${log}: ${size} bytes, at most ${ITEM_BYTES_MAX}`,
+      );
+    }
+    const cost = size + ITEM_HEAD_BYTES_MAX;
+    if (this.#open.itemBytes + cost > GROUP_BYTES_HARD_MAX) this.#seal();
+    const time = this.openTime;
+    const base = index.end;
+    const position = this.openPosition;
+    const seq = this.#journal.append(
+      { log, base, count, position, time },
+      meta,
+      body,
+    );
+    const bytes = meta.length +
+      (body instanceof Uint8Array ? body.length : body.bytes);
+    this.#directory.tailSeq = seq;
+    this.#directory.add(index, seq, count, bytes, time);
+    this.#open.itemBytes += cost;
+    this.#open.touch(index);
+    return base;
+  }
+
+  /** Closes the open group and hands it to the committer. */
+  #seal(): void {
+    const onCommitted = this.#callOwner();
+    const open = this.#open;
+    const deletes = this.#takeDead(open.changes);
+    const sealed = this.#journal.seal();
+    sealed.entries.forEach(([seq, entry], i) => {
+      open.changes.set(TABLE.directory, seq, entry);
+      this.#directory.setLength(seq, sealed.values[i].length);
+    });
+    const isEmpty = open.changes.isEmpty && deletes.length === 0;
+    const position = isEmpty ? 0 : ++this.#sealedPosition;
+    const counters = {
+      time: this.#lastTime,
+      nextLog: this.#nextLog,
+      nextSeq: this.#journal.nextSeq,
+      nextBlob: this.#blobs.nextId,
+    };
+    const ends = open.logs.map((log) => log.end);
+    const bytes = open.bytes;
+    this.#waitingBytes += bytes;
+    this.#open = new OpenGroup(open.serial + 1);
+    this.#committer.push({
+      serial: open.serial,
+      position,
+      mutations: [...sealed.mutations, ...deletes],
+      list: encodeChangeList(position, counters, open.changes),
+      changes: open.changes,
+      counters,
+      bytes,
+      onCommitted: () => {
+        if (position > 0) this.#position = position;
+        open.logs.forEach((log, i) => log.committedEnd = ends[i]);
+        this.#journal.release(sealed.values);
+        this.#waitingBytes -= bytes;
+        onCommitted?.();
+      },
+    });
+  }
+
+  #callOwner(): (() => void) | null {
+    if (this.#isSealing) {
+      throw new MomError("internal", "Cannot append while a group is closed");
+    }
+    this.#isSealing = true;
+    try {
+      return this.#options.onSeal();
+    } finally {
+      this.#isSealing = false;
+    }
+  }
+
+  /** Deletions within the budget of one commit, oldest first. */
+  #takeDead(changes: ChangeSet): Mutation[] {
+    const deletes: Mutation[] = [];
+    for (const seq of this.#directory.takeDead(DELETES_PER_COMMIT)) {
+      changes.set(TABLE.directory, seq, null);
+      this.#cache.delete(seq);
+      deletes.push({ key: journalKey(seq), value: null });
+    }
+    const blobs = this.#blobs.takeDead(DELETES_PER_COMMIT - deletes.length);
+    for (const id of blobs.ended) {
+      changes.set(TABLE.blobs, id, null);
+      this.#cache.delete(blobCacheKey(id));
+    }
+    return [...deletes, ...blobs.deletes];
+  }
+
+  #changes(table: number, key: number): ChangeSet {
+    this.#assertWritable();
+    checkTable(table);
+    if (!Number.isSafeInteger(key) || key < 0) {
+      throw new RangeError(`Cannot use key ${key} of table ${table}`);
+    }
+    return this.#open.changes;
+  }
+
+  #putBegin(log: number, begin: number): void {
+    const entry = new Uint8Array(varintSize(begin));
+    writeVarint(entry, 0, begin);
+    this.#open.changes.set(TABLE.logs, log, entry);
+  }
+
+  #putBlob(id: number): void {
+    this.#open.changes.set(TABLE.blobs, id, this.#blobs.entry(id));
+  }
+
+  #log(log: number): LogIndex {
+    const index = this.#directory.log(log);
+    if (index === undefined) {
+      throw new RangeError(`Cannot use log ${log}: there is none`);
+    }
+    return index;
+  }
+
+  #nowMs(): number {
+    return Math.max(this.#lastTime, this.#clock.wallMs());
+  }
+
+  #assertWritable(): void {
+    const { failure } = this.#committer;
+    if (failure !== null) throw failure;
+    if (this.#isClosed) throw closedError();
+  }
+}
+
+function checkTable(table: number): void {
+  if (!Number.isInteger(table) || table < 1 || table > OWNER_TABLE_MAX) {
+    throw new RangeError(
+      `Cannot use table ${table}: 1 to ${OWNER_TABLE_MAX} are the owner's`,
+    );
+  }
+}
+
+function closedError(): MomError {
+  return new MomError("closed", "Cannot use the store: it is closed");
+}
+
+function blobCacheKey(id: number): string {
+  return `blob ${id}`;
+}
