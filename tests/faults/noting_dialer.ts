@@ -1,0 +1,144 @@
+/**
+ * A network that listens in on an app's own conversation, so that its notes are
+ * exact:
+ *
+ * - What the app does in the turn in which `receive` answered (it notes the
+ *   take) is done before the acknowledgement leaves: each write waits for the
+ *   turn's end. So a message that was acknowledged was noted.
+ * - A confirmation is noted before the library sees it. So a message that the
+ *   library knows to be settled was noted as settled.
+ *
+ * @module
+ */
+
+import type { ByteStream, Dialer } from "../../protocol/byte_stream.ts";
+import { decodeFrameFields } from "../../protocol/cbor.ts";
+import { FrameReader } from "../../protocol/frames.ts";
+import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
+import {
+  type Message,
+  OUTCOME,
+  parseMessage,
+} from "../../protocol/messages.ts";
+
+/** Told of every range of offsets that is confirmed. */
+export type OnConfirmed = (topic: string, from: number, to: number) => void;
+
+/** A dialer whose connections are listened in on. */
+export class NotingDialer implements Dialer {
+  readonly #inner: Dialer;
+  readonly #onConfirmed: OnConfirmed;
+  readonly #topics = new Map<number, string>();
+
+  constructor(inner: Dialer, onConfirmed: OnConfirmed) {
+    this.#inner = inner;
+    this.#onConfirmed = onConfirmed;
+  }
+
+  /** Connects once. */
+  async dial(
+    address: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<ByteStream> {
+    const stream = await this.#inner.dial(address, options);
+    return new NotingStream(stream, (outcomes) => this.#confirm(outcomes), {
+      topics: this.#topics,
+    });
+  }
+
+  #confirm(outcomes: readonly number[]): void {
+    for (let at = 0; at < outcomes.length; at += 4) {
+      const [kind, logId, from, to] = outcomes.slice(at, at + 4);
+      const topic = this.#topics.get(logId);
+      if (kind === OUTCOME.held || topic === undefined) continue;
+      this.#onConfirmed(topic, from, to);
+    }
+  }
+}
+
+/** One connection. */
+class NotingStream implements ByteStream {
+  readonly #stream: ByteStream;
+  readonly #onConfirmed: (outcomes: readonly number[]) => void;
+  readonly #topics: Map<number, string>;
+  readonly #incoming = new MessageTap((message) => this.#hear(message));
+  readonly #outgoing = new MessageTap((message) => this.#say(message));
+  #known: readonly number[] = [];
+  #acks: { number: number; outcomes: readonly number[] }[] = [];
+
+  constructor(
+    stream: ByteStream,
+    onConfirmed: (outcomes: readonly number[]) => void,
+    { topics }: { topics: Map<number, string> },
+  ) {
+    this.#stream = stream;
+    this.#onConfirmed = onConfirmed;
+    this.#topics = topics;
+  }
+
+  get remote(): string {
+    return this.#stream.remote;
+  }
+
+  get isLocal(): boolean {
+    return this.#stream.isLocal;
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    const chunk = await this.#stream.read();
+    if (chunk !== null) this.#incoming.push(chunk);
+    return chunk;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#outgoing.push(bytes);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    await this.#stream.write(bytes);
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #say(message: Message): void {
+    if (message.type === "ACK") this.#acks.push(message);
+    if (message.type !== "ATTACH") return;
+    this.#known = message.known;
+    this.#acks = [];
+  }
+
+  #hear(message: Message): void {
+    if (message.type === "DELIVER") {
+      this.#topics.set(message.logId, message.topic);
+    } else if (message.type === "ATTACHED") {
+      this.#onConfirmed(this.#known);
+      this.#known = [];
+    } else if (message.type === "CONFIRM") {
+      while ((this.#acks[0]?.number ?? Infinity) <= message.number) {
+        this.#onConfirmed(this.#acks.shift()!.outcomes);
+      }
+    }
+  }
+}
+
+/** Messages out of bytes that pass by. */
+export class MessageTap {
+  readonly #frames = new FrameReader(
+    frameBytesMax(LIMITS.messageBytes),
+  );
+  readonly #onMessage: (message: Message) => void;
+
+  constructor(onMessage: (message: Message) => void) {
+    this.#onMessage = onMessage;
+  }
+
+  /** Reads on; the bytes are copied, the passer-by keeps what it has. */
+  push(bytes: Uint8Array): void {
+    this.#frames.push(bytes.slice());
+    while (true) {
+      const content = this.#frames.next();
+      if (content === null) return;
+      this.#onMessage(parseMessage(decodeFrameFields(content)));
+    }
+  }
+}
