@@ -64,25 +64,40 @@ export interface RunProgramOptions<S extends SettingsSchema> {
 export async function runProgram<S extends SettingsSchema>(
   options: RunProgramOptions<S>,
 ): Promise<void> {
+  const settings = settingsOrExit(options);
+  if (settings !== null) await live(options, settings);
+}
+
+/**
+ * A program's settings; or `null` when there is nothing to run, because help or
+ * version were asked for or the usage is bad: then all is printed and
+ * `host.exit` called.
+ */
+export function settingsOrExit<S extends SettingsSchema>(
+  options: { host: Host; spec: ProgramSpec<S>; parse: ParseArguments },
+): v.InferOutput<S> | null {
   const { host, spec, parse } = options;
   const { args, environment } = host;
   const result = readSettings(spec, { args, environment, parse });
   switch (result.kind) {
+    case "run":
+      return result.settings;
     case "help":
       host.writeOutput(result.text);
-      return host.exit(0);
+      host.exit(0);
+      return null;
     case "version":
       host.writeOutput(`mom ${VERSION}\n`);
-      return host.exit(0);
-    case "bad_usage":
-      host.writeError(
-        toErrorLine(new MomError("option_invalid", result.message)),
-      );
-      return host.exit(2);
-    case "run":
-      return await live(options, result.settings);
+      host.exit(0);
+      return null;
+    case "bad_usage": {
+      const error = new MomError("option_invalid", result.message);
+      host.writeError(toErrorLine(error));
+      host.exit(2);
+      return null;
+    }
     default:
-      result satisfies never;
+      return result satisfies never;
   }
 }
 

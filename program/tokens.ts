@@ -20,6 +20,8 @@ import type { ReadEnvironment } from "./environment.ts";
 import { findStateFolder, makePrivateFolder } from "./folders.ts";
 import { handedToken } from "./token_registry.ts";
 
+export { handToken } from "./token_registry.ts";
+
 /** Random bytes of a token. */
 export const TOKEN_BYTES = 32;
 
