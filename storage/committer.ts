@@ -76,7 +76,8 @@ export class Committer {
   #waiters: Waiter[] = [];
   #serialDone = 0;
   #isWanted = false;
-  #isScheduled = false;
+  /** Whether the loop runs or is about to: there is never a second one. */
+  #isRunning = false;
   #isClosing = false;
   #loop: Promise<void> | null = null;
   #failure: MomError | null = null;
@@ -109,12 +110,11 @@ export class Committer {
 
   /** There may be something to do. */
   wake(): void {
-    if (this.#isScheduled || this.#loop !== null) return;
-    if (this.#failure !== null) return;
-    this.#isScheduled = true;
+    if (this.#isRunning || this.#failure !== null) return;
+    this.#isRunning = true;
     queueMicrotask(() => {
-      this.#isScheduled = false;
       this.#loop = this.#run().finally(() => {
+        this.#isRunning = false;
         this.#loop = null;
         // Something may have come between the last look and here.
         if (this.#hasWork) this.wake();
@@ -168,7 +168,7 @@ export class Committer {
   }
 
   get #isBusy(): boolean {
-    return this.#isScheduled || this.#loop !== null || this.#hasWork;
+    return this.#isRunning || this.#hasWork;
   }
 
   get #hasWork(): boolean {

@@ -415,8 +415,9 @@ export class Store {
   }
 
   /** The first offset whose time is at least `timeMs`; the log's end if there is none. */
-  offsetAtTime(log: number, timeMs: number): Promise<number> {
-    return this.#logReader.offsetAtTime(log, timeMs);
+  async offsetAtTime(log: number, timeMs: number): Promise<number> {
+    this.#assertOpen();
+    return await this.#logReader.offsetAtTime(log, timeMs);
   }
 
   // ---- commits
@@ -448,11 +449,12 @@ export class Store {
    * @param maxBytes Ends when this much is read; one item at least if there is any.
    * @throws {MomError} `closed`, `store_unavailable`.
    */
-  readInOrder(
+  async readInOrder(
     wants: Iterable<Want>,
     maxBytes: number,
   ): Promise<ReadResult[]> {
-    return this.#logReader.read(wants, maxBytes);
+    this.#assertOpen();
+    return await this.#logReader.read(wants, maxBytes);
   }
 
   /** As {@link readInOrder} at once, or `null` when it would have to read from disk. */
@@ -466,6 +468,7 @@ export class Store {
    * @throws {MomError} `data_damaged` when it is damaged or was trimmed.
    */
   async readBlob(blob: number): Promise<Uint8Array> {
+    this.#assertOpen();
     const bytes = this.#blobs.bytesOf(blob);
     if (bytes === undefined) throw blobDamaged(blob, "it is gone");
     const cached = this.#cache.get(blobCacheKey(blob));
@@ -668,6 +671,10 @@ export class Store {
   #assertWritable(): void {
     const { failure } = this.#committer;
     if (failure !== null) throw failure;
+    this.#assertOpen();
+  }
+
+  #assertOpen(): void {
     if (this.#isClosed) throw closedError();
   }
 }
