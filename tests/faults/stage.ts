@@ -1,0 +1,75 @@
+/**
+ * Everything that takes part in a fault run, as real processes.
+ *
+ * @module
+ */
+
+import { Cluster } from "../process/cluster.ts";
+import type { Slot } from "../process/slot.ts";
+import { AppSlot } from "./app_slot.ts";
+import { CAST, MACHINES } from "./cast.ts";
+
+/** Options of {@linkcode Stage.open}. */
+export interface StageOptions {
+  /** As in `ClusterOptions`. */
+  linkThrough?: Record<string, (brokerAddress: string) => string>;
+}
+
+/** A broker, its daemons and its apps. */
+export class Stage implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly apps: readonly AppSlot[];
+  /** Number of the round; part of the writers' ids. */
+  round = 0;
+
+  private constructor(cluster: Cluster) {
+    this.cluster = cluster;
+    this.apps = CAST.map((role) => new AppSlot(role, cluster));
+  }
+
+  /** Starts everything; every app is connected and subscribed. */
+  static async open(options: StageOptions = {}): Promise<Stage> {
+    const { linkThrough } = options;
+    const stage = new Stage(
+      await Cluster.start({ machines: MACHINES, linkThrough }),
+    );
+    try {
+      for (const app of stage.apps) app.launch();
+      const ready = await Promise.all(stage.apps.map((app) => app.ready()));
+      if (ready.includes(false)) throw new Error("An app did not start");
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
+    return stage;
+  }
+
+  /** Broker and daemons. */
+  get programs(): Slot[] {
+    const { broker } = this.cluster;
+    return [broker, ...MACHINES.map((machine) => this.cluster.daemon(machine))];
+  }
+
+  /** The app of a name. */
+  app(name: string): AppSlot {
+    const app = this.apps.find((one) => one.role.name === name);
+    if (app === undefined) throw new Error(`No app ${name} here`);
+    return app;
+  }
+
+  /** Whether no message is on its way: outboxes empty, nothing pending. */
+  async isAtRest(): Promise<boolean> {
+    for (const machine of MACHINES) {
+      const { outbox } = await this.cluster.daemonStatus(machine);
+      if (outbox === null || outbox.messages > 0) return false;
+    }
+    const { subscriptions, totals } = await this.cluster.brokerStatus();
+    return totals.pending === 0 &&
+      subscriptions.every((row) => row.pending === 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.apps.map((app) => app[Symbol.asyncDispose]()));
+    await this.cluster[Symbol.asyncDispose]();
+  }
+}
