@@ -33,8 +33,11 @@ export interface Host {
   onSignal(listener: (signal: EndSignal) => void): void;
   /** Calls `listener` with what nobody caught. */
   onDefect(listener: (error: unknown) => void): void;
-  /** Lets nobody else read the files that are made from now on. */
-  hideFiles(): void;
+  /**
+   * Lets nobody else read the files that are made from now on. `false` when that
+   * is not allowed, or the system has no such thing.
+   */
+  hideFiles(): boolean;
   /** Ends the process. */
   exit(code: number): void;
 }
@@ -69,8 +72,14 @@ export const processHost: Host = {
       listener(event.reason);
     });
   },
-  hideFiles(): void {
-    if (Deno.build.os !== "windows") Deno.umask(0o077);
+  hideFiles(): boolean {
+    if (Deno.build.os === "windows") return false;
+    const { state } = Deno.permissions.querySync({
+      name: "sys",
+      kind: "umask",
+    });
+    if (state === "granted") Deno.umask(0o077);
+    return state === "granted";
   },
   exit: (code) => Deno.exit(code),
 };

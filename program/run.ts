@@ -113,13 +113,15 @@ async function live<S extends SettingsSchema>(
   settings: v.InferOutput<S>,
 ): Promise<void> {
   const { host } = options;
-  host.hideFiles();
+  const isHidden = host.hideFiles();
   const logger = createLogger({
     write: (line) => host.writeError(line),
     format: host.isErrorTerminal ? "human" : "json",
     level: (settings as { logLevel?: LogLevel }).logLevel ?? "info",
     clock: host.clock,
   });
+  // What lies in folders of our own is safe all the same: nobody else gets in.
+  if (!isHidden) logger.debug("umask_kept");
   const life = new Life(host, logger);
   try {
     const program = await life.unlessEnded(options.start(settings, logger));

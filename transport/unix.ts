@@ -98,8 +98,18 @@ function bind(
   }
 }
 
-/** Binding is synchronous, so nothing else is made under this umask. */
+/**
+ * Binding is synchronous, so nothing else is made under this umask. Where it may
+ * not be set, the mode follows at once; until then the socket has what the
+ * process's own umask leaves, usually 0755, with which others cannot connect.
+ */
 function listenOwnerOnly(path: string): Deno.UnixListener {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "umask" });
+  if (state !== "granted") {
+    const listener = Deno.listen({ transport: "unix", path });
+    Deno.chmodSync(path, 0o600);
+    return listener;
+  }
   const before = Deno.umask(SOCKET_UMASK);
   try {
     return Deno.listen({ transport: "unix", path });

@@ -68,8 +68,8 @@ class FakeHost implements Host {
   onDefect(listener: (error: unknown) => void): void {
     this.defect = listener;
   }
-  hideFiles(): void {
-    this.isHidden = true;
+  hideFiles(): boolean {
+    return this.isHidden = true;
   }
   exit(code: number): void {
     this.codes.push(code);

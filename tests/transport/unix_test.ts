@@ -33,6 +33,20 @@ if (hasUnixSockets) {
     }
   });
 
+  Deno.test({
+    name:
+      "listenUnix() makes such a socket also where the umask may not be set",
+    permissions: { net: true, read: true, write: true },
+    fn: async () => {
+      const folder = await Deno.makeTempDir({ prefix: "mom-" });
+      const path = `${folder}/mom.sock`;
+      const listener = listen({ path });
+      assert.equal(Deno.lstatSync(path).mode! & 0o777, 0o600);
+      listener.close();
+      await Deno.remove(folder, { recursive: true });
+    },
+  });
+
   Deno.test("listenUnix() removes its socket file when closed", async () => {
     const folder = await Deno.makeTempDir({ prefix: "mom-" });
     const path = `${folder}/mom.sock`;
