@@ -197,7 +197,7 @@ const introduce = declare(24, "INTRODUCE", { producer: id, user: text });
 const ended = declare(25, "ENDED", { request, producer: id });
 
 // News that nobody asked for (PROTOCOL 9)
-const notice = declare(26, "NOTICE", { type: text, details });
+const notice = declare(26, "NOTICE", { kind: text, details });
 
 type Declared = { readonly name: string; readonly schema: Fields };
 type MessageOf<D extends Declared> = D extends Declared ?

@@ -1,0 +1,162 @@
+/**
+ * A user's handle on this daemon: its connection, how much may be pushed to it,
+ * what was pushed and is undecided, and which of its ACKs wait for whom.
+ *
+ * @module
+ */
+
+import { withRemaining } from "../protocol/attributes.ts";
+import { cutBatch } from "../protocol/batch.ts";
+import { OffsetSet } from "../protocol/offset_set.ts";
+import type { Peer } from "../protocol/peer.ts";
+import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+
+/** What a daemon needs of a connection. */
+export type Port = Pick<
+  Peer,
+  | "send"
+  | "refuse"
+  | "fail"
+  | "ping"
+  | "abort"
+  | "isClosed"
+  | "bufferedBytes"
+  | "remote"
+>;
+
+/** An ACK of the app that is not confirmed. */
+interface OpenAck {
+  number: number;
+  /** Whether what concerned this daemon's custody is on its disk. */
+  local: boolean;
+  /** Number of the ACK to the broker that must be confirmed first; 0: none. */
+  upstream: number;
+}
+
+/** One handle of one user. */
+export class AppBinding {
+  readonly port: Port;
+  readonly ref: number;
+  readonly handle: Uint8Array;
+  /** Pushed and undecided, by log id. */
+  readonly pushed = new Map<number, OffsetSet>();
+  /** The last position that was pushed. */
+  pushedPosition = 0;
+  #window: number;
+  #granted: number;
+  #sent = 0;
+  #acks: OpenAck[] = [];
+
+  constructor(port: Port, ref: number, handle: Uint8Array, credit: number) {
+    this.port = port;
+    this.ref = ref;
+    this.handle = handle;
+    this.#window = credit;
+    this.#granted = credit;
+  }
+
+  /** Whether the app has ever asked for messages. */
+  get isReceiving(): boolean {
+    return this.#granted > 0;
+  }
+
+  /** Whether there is room for at least a small message. */
+  get hasRoom(): boolean {
+    return this.#granted > this.#sent;
+  }
+
+  /** The app's total has risen (PROTOCOL 6.6). */
+  grant(total: number): void {
+    if (total <= this.#granted) return;
+    this.#granted = total;
+    this.#window = Math.max(this.#window, total - this.#sent);
+  }
+
+  /**
+   * Sends as much of a delivery as there is room for.
+   *
+   * @param flags Added to the delivery's own.
+   * @returns How many records, from the front.
+   */
+  push(delivery: Delivery, flags: number, nowMs: number): number {
+    const part = this.#cut(delivery);
+    if (part === null) return 0;
+    const { logId, topic, base, count, position, time, sender, batch } = part;
+    const left = part.deadlineMs === null ? null : part.deadlineMs - nowMs;
+    this.port.send({
+      type: "DELIVER",
+      targets: [this.ref, part.flags | flags],
+      logId,
+      topic,
+      baseOffset: base,
+      count,
+      position,
+      time,
+      sender,
+      attributes: left === null
+        ? part.attributes
+        : withRemaining(part.attributes, left),
+      batch,
+    });
+    this.#sent += costOf(batch.length);
+    this.hold(logId, base, base + count);
+    this.pushedPosition = Math.max(this.pushedPosition, position);
+    return count;
+  }
+
+  #cut(delivery: Delivery): Delivery | null {
+    const left = this.#granted - this.#sent;
+    if (left <= 0) return null;
+    if (costOf(delivery.batch.length) <= left) return delivery;
+    const { bytes, count } = cutBatch(delivery.batch, left - costOf(0));
+    // A record larger than what is left passes when the whole window is free.
+    if (costOf(bytes) > left && left < this.#window) return null;
+    return sliceDelivery(delivery, delivery.base, delivery.base + count);
+  }
+
+  /** Notes offsets as with the app, undecided. */
+  hold(logId: number, from: number, to: number): void {
+    let set = this.pushed.get(logId);
+    if (set === undefined) this.pushed.set(logId, set = new OffsetSet());
+    set.add(from, to);
+  }
+
+  /** Notes offsets as decided. */
+  release(logId: number, from: number, to: number): void {
+    const set = this.pushed.get(logId);
+    if (set === undefined) return;
+    set.remove(from, to);
+    if (set.end === 0) this.pushed.delete(logId);
+  }
+
+  /** Whether anything pushed is undecided. */
+  get isHolding(): boolean {
+    return this.pushed.size > 0;
+  }
+
+  /** An ACK came in. `local` and `upstream`: what its confirmation waits for. */
+  openAck(number: number, upstream: number): OpenAck {
+    const ack = { number, local: false, upstream };
+    this.#acks.push(ack);
+    return ack;
+  }
+
+  /** The broker has confirmed up to `upstream`; confirms to the app what that completes. */
+  confirm(upstream: number): void {
+    let last = 0;
+    while (this.#acks.length > 0) {
+      const [first] = this.#acks;
+      if (!first.local || first.upstream > upstream) break;
+      last = first.number;
+      this.#acks.shift();
+    }
+    if (last > 0) {
+      this.port.send({ type: "CONFIRM", ref: this.ref, number: last });
+    }
+  }
+
+  /** Nothing waits for the broker any more: it is all in this daemon's custody. */
+  detachAcks(): void {
+    for (const ack of this.#acks) ack.upstream = 0;
+  }
+}

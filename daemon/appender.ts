@@ -1,0 +1,107 @@
+/**
+ * Appends to one log in order, also when some of it is too large for one item
+ * and must be laid down in parts first. Small pieces go straight into the open
+ * group; behind a large one everything waits its turn.
+ *
+ * @module
+ */
+
+import { cutBatch } from "../protocol/batch.ts";
+import { ITEM_BYTES_MAX } from "../storage/store.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** Records to append. */
+export interface Piece {
+  readonly count: number;
+  readonly body: Uint8Array;
+  /** The meta of its item. */
+  meta(): Uint8Array;
+  /** Called right after the append, in the same group: changes what goes with it. */
+  done(base: number): void;
+}
+
+/** Room for the meta within an item. */
+const META_BYTES_MAX = 4 * 1024;
+
+/** Largest batch that is one item. */
+export const PIECE_BYTES_MAX = ITEM_BYTES_MAX - META_BYTES_MAX;
+
+/** Cuts a batch into pieces that are items of their own; a large record is alone. */
+export function* cutPieces(
+  batch: Uint8Array,
+): Generator<{ bytes: Uint8Array; count: number; index: number }> {
+  let index = 0;
+  for (let at = 0; at < batch.length;) {
+    const rest = batch.subarray(at);
+    const { bytes, count } = cutBatch(rest, PIECE_BYTES_MAX);
+    yield { bytes: rest.subarray(0, bytes), count, index };
+    at += bytes;
+    index += count;
+  }
+}
+
+/** Appends pieces to one log, in order. */
+export class Appender {
+  #ledger: Ledger;
+  #log: number;
+  #queue: Piece[] = [];
+  #running: Promise<void> | null = null;
+  #isEnded = false;
+
+  constructor(ledger: Ledger, log: number) {
+    this.#ledger = ledger;
+    this.#log = log;
+  }
+
+  /** Whether pieces wait behind a large one. */
+  get isBusy(): boolean {
+    return this.#running !== null;
+  }
+
+  /** Appends now if it can, else in turn. */
+  append(piece: Piece): void {
+    if (this.#running === null && piece.body.length <= PIECE_BYTES_MAX) {
+      return this.#appendSmall(piece);
+    }
+    this.#queue.push(piece);
+    this.#running ??= this.#run();
+  }
+
+  /** Nothing more is appended; waits for what is under way. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    this.#queue = [];
+    await this.#running;
+  }
+
+  #appendSmall(piece: Piece): void {
+    const meta = piece.meta();
+    this.#ledger.makeRoom(meta.length + piece.body.length);
+    piece.done(this.#ledger.append(this.#log, piece.count, meta, piece.body));
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const piece = this.#queue[0];
+        if (piece.body.length > PIECE_BYTES_MAX) await this.#appendLarge(piece);
+        else this.#appendSmall(piece);
+        this.#queue.shift();
+      }
+    } catch (error) {
+      // The store can't go on, and whoever owns it ends with it.
+      this.#ledger.fail(error);
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  async #appendLarge(piece: Piece): Promise<void> {
+    const { store } = this.#ledger;
+    const blob = await store.stage(piece.body);
+    if (this.#isEnded) return store.discardStaged(blob);
+    const meta = piece.meta();
+    this.#ledger.makeRoom(meta.length);
+    piece.done(this.#ledger.appendStaged(this.#log, meta, blob));
+  }
+}

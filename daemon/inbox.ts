@@ -1,0 +1,279 @@
+/**
+ * A user's messages on this machine's disk: those that arrived while nobody
+ * waited for them. One log per user; its records are handed out in order, and
+ * trimmed from the front as they are settled.
+ *
+ * ```text
+ *   begin          pushed, undecided           next             end
+ *     │  segments: [log 4: 10…60] [log 9: 3…4]  │  not pushed yet  │
+ * ```
+ *
+ * @module
+ */
+
+import type { Item } from "../storage/store.ts";
+import type { AppBinding } from "./app_binding.ts";
+import { Appender, cutPieces } from "./appender.ts";
+import {
+  costOf,
+  decodeDeliveryMeta,
+  type Delivery,
+  encodeDeliveryMeta,
+  sliceDelivery,
+} from "./delivery.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Mark } from "./mark.ts";
+
+/** How much is read from the disk at a time. */
+const READ_BYTES = 256 * 1024;
+
+/** What an inbox needs of its user. */
+export interface InboxOwner {
+  /** The handle that takes, if there is one. */
+  readonly app: AppBinding | null;
+  /** The mark of a log; `create` when there is none. */
+  mark(logId: number, create: true): Mark;
+  mark(logId: number, create: false): Mark | null;
+  /** A piece of a delivery is in the open group. */
+  onStored(delivery: Delivery): void;
+  /** It is on disk, `cost` of it. */
+  onCommitted(delivery: Delivery, cost: number): void;
+  /** Hands over what there is room for; gives the number of records. */
+  push(delivery: Delivery): number;
+  /** A damaged item was passed over. */
+  onDamaged(): void;
+  /** The inbox has become smaller. */
+  onTrimmed(): void;
+}
+
+interface Segment {
+  readonly logId: number;
+  readonly from: number;
+  readonly to: number;
+  /** Where it ends in the inbox's own log. */
+  readonly end: number;
+  /** Records that are undecided. */
+  left: number;
+}
+
+interface Ready {
+  delivery: Delivery;
+  end: number;
+  /** The app has it already, from before its connection was lost. */
+  isHeld: boolean;
+}
+
+/** One user's inbox. */
+export class Inbox {
+  readonly log: number;
+  #ledger: Ledger;
+  #owner: InboxOwner;
+  #appender: Appender;
+  #segments: Segment[] = [];
+  #ready: Ready[] = [];
+  #next: number;
+  /** Rises when reading begins anew; what an older read brings is dropped. */
+  #generation = 0;
+  #reading: Promise<void> | null = null;
+
+  constructor(ledger: Ledger, owner: InboxOwner, log: number) {
+    this.#ledger = ledger;
+    this.#owner = owner;
+    this.log = log;
+    this.#appender = new Appender(ledger, log);
+    this.#next = ledger.store.begin(log);
+  }
+
+  /** Bytes on disk. */
+  get bytes(): number {
+    return this.#ledger.store.bytes(this.log);
+  }
+
+  /** Whether everything in it has been pushed: what comes now may pass it by. */
+  get isPassed(): boolean {
+    return !this.#appender.isBusy && this.#ready.length === 0 &&
+      this.#next >= this.#ledger.store.end(this.log);
+  }
+
+  /** Stores a delivery behind the others. */
+  append(delivery: Delivery): void {
+    for (const { bytes, count, index } of cutPieces(delivery.batch)) {
+      const part: Delivery = {
+        ...delivery,
+        base: delivery.base + index,
+        count,
+        batch: bytes,
+      };
+      this.#appender.append({
+        count,
+        body: bytes,
+        meta: () => encodeDeliveryMeta(part),
+        done: () => {
+          this.#owner.mark(part.logId, true).take(part.base, part.base + count);
+          this.#owner.onStored(part);
+          this.#ledger.after(() => {
+            this.#owner.onCommitted(part, costOf(bytes.length));
+            this.pump();
+          });
+        },
+      });
+    }
+  }
+
+  /** Another handle, or none: what is undecided is handed out from the start. */
+  restart(): void {
+    this.#generation++;
+    this.#segments = [];
+    this.#ready = [];
+    this.#next = this.#ledger.store.begin(this.log);
+    this.pump();
+  }
+
+  /** Offsets have been settled. */
+  settled(logId: number, from: number, to: number): void {
+    for (const segment of this.#segments) {
+      if (segment.logId !== logId) continue;
+      const overlap = Math.min(to, segment.to) - Math.max(from, segment.from);
+      if (overlap > 0) segment.left -= overlap;
+    }
+    this.#advance();
+  }
+
+  /** Pushes what there is room for. Called whenever there may be more to push. */
+  pump(): void {
+    this.#pushReady();
+    if (this.#reading !== null || !this.#wantsMore()) return;
+    this.#reading = this.#run().catch((error) => this.#ledger.fail(error))
+      .finally(() => {
+        this.#reading = null;
+      });
+  }
+
+  /** Ends it with everything in it. */
+  async drop(): Promise<void> {
+    this.#generation++;
+    this.#ready = [];
+    this.#segments = [];
+    this.#next = Infinity;
+    await this.#appender.end();
+    await this.#reading;
+  }
+
+  /** Waits for reads and writes under way. */
+  async settle(): Promise<void> {
+    this.#generation++;
+    await this.#appender.end();
+    await this.#reading;
+  }
+
+  #wantsMore(): boolean {
+    return this.#ready.length === 0 && this.#owner.app?.hasRoom === true &&
+      this.#next < this.#ledger.store.committedEnd(this.log);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wantsMore()) {
+      const generation = this.#generation;
+      const wants = [{ log: this.log, next: this.#next }];
+      const results = await this.#ledger.store.readInOrder(wants, READ_BYTES);
+      for (const result of results) {
+        if (generation !== this.#generation) break;
+        if ("damaged" in result) this.#skip(result.base + result.count);
+        else await this.#take(result, generation);
+      }
+      if (results.length === 0) break;
+      if (generation === this.#generation) this.#pushReady();
+    }
+  }
+
+  async #take(item: Item, generation: number): Promise<void> {
+    const { store } = this.#ledger;
+    const body = item.blob === null
+      ? item.body
+      : await store.readBlob(item.blob);
+    if (generation !== this.#generation) return;
+    const delivery = decodeDeliveryMeta(item.meta, item.count, body);
+    const from = delivery.base;
+    const to = from + delivery.count;
+    const parts: Ready[] = [];
+    // What is settled, or no longer known here, has had its outcome.
+    const open = this.#owner.mark(delivery.logId, false)?.open(from, to) ?? [];
+    const held = this.#owner.app?.pushed.get(delivery.logId);
+    for (const [a, b] of open) {
+      let at = a;
+      for (const [x, y] of held?.missing(a, b) ?? [[a, b]]) {
+        if (at < x) {
+          parts.push({ ...this.#part(delivery, at, x), isHeld: true });
+        }
+        parts.push(this.#part(delivery, x, y));
+        at = y;
+      }
+      if (at < b) parts.push({ ...this.#part(delivery, at, b), isHeld: true });
+    }
+    // Only the last part of an item gives the item up.
+    const end = item.base + item.count;
+    const last = parts.at(-1);
+    if (last === undefined) this.#note(delivery.logId, from, to, end, 0);
+    else last.end = end;
+    this.#ready.push(...parts);
+    this.#next = end;
+  }
+
+  #part(delivery: Delivery, from: number, to: number): Ready {
+    return {
+      delivery: sliceDelivery(delivery, from, to),
+      end: 0,
+      isHeld: false,
+    };
+  }
+
+  #skip(end: number): void {
+    // Its head is lost with it: the user finds what it named by what is missing.
+    this.#owner.onDamaged();
+    this.#note(0, 0, 0, end, 0);
+    this.#next = end;
+  }
+
+  #pushReady(): void {
+    while (this.#ready.length > 0) {
+      const { delivery, end, isHeld } = this.#ready[0];
+      const count = isHeld ? delivery.count : this.#owner.push(delivery);
+      if (count === 0) return;
+      const { logId, base } = delivery;
+      const isWhole = count === delivery.count;
+      this.#note(logId, base, base + count, isWhole ? end : 0, count);
+      if (isWhole) this.#ready.shift();
+      else {
+        const rest = sliceDelivery(
+          delivery,
+          base + count,
+          base + delivery.count,
+        );
+        this.#ready[0] = { delivery: rest, end, isHeld: false };
+      }
+    }
+    this.#advance();
+  }
+
+  #note(
+    logId: number,
+    from: number,
+    to: number,
+    end: number,
+    left: number,
+  ): void {
+    this.#segments.push({ logId, from, to, end, left });
+    if (left === 0) this.#advance();
+  }
+
+  /** Trims what is settled at the front. */
+  #advance(): void {
+    let end = 0;
+    while (this.#segments.length > 0 && this.#segments[0].left <= 0) {
+      end = Math.max(end, this.#segments.shift()!.end);
+    }
+    if (end <= this.#ledger.store.begin(this.log)) return;
+    this.#ledger.trim(this.log, end);
+    this.#owner.onTrimmed();
+  }
+}

@@ -1,0 +1,470 @@
+/**
+ * A user of this machine: who it is, its handle, its inbox, what this daemon
+ * answers for, and its flow over the link.
+ *
+ * What decides where a delivery goes:
+ *
+ * - the inbox is passed and the handle has room: pushed at once (fast road);
+ * - the handle takes, but has no room now: it waits here, within the credit that
+ *   the broker was given, and the broker answers for it;
+ * - nobody takes, or the inbox still has something: to the inbox (safe road).
+ *
+ * @module
+ */
+
+import type { Clock } from "../protocol/clock.ts";
+import { OUTCOME, type Outcome, TARGET_FLAG } from "../protocol/messages.ts";
+import type { Store } from "../storage/store.ts";
+import type { AppBinding } from "./app_binding.ts";
+import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+import { Inbox, type InboxOwner } from "./inbox.ts";
+import type { Ledger, Saveable } from "./ledger.ts";
+import { Mark } from "./mark.ts";
+import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
+import { UserFlow } from "./user_flow.ts";
+
+type UserEntry = [
+  name: string,
+  named: boolean,
+  incarnation: Uint8Array,
+  brokerIncarnation: Uint8Array | null,
+  handle: Uint8Array | null,
+  suspect: number,
+  inboxLog: number,
+  inboxPosition: number,
+];
+
+/** What a user stands on. */
+export interface UserContext {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly inboxBytesMax: number;
+  /** A fresh key for a mark. */
+  nextMarkKey(): number;
+}
+
+/** A user as it comes into being. */
+export interface NewUser {
+  readonly name: string;
+  readonly named: boolean;
+  readonly incarnation: Uint8Array;
+}
+
+/** One user of this machine. */
+export class User implements Saveable, InboxOwner {
+  readonly key: number;
+  readonly name: string;
+  readonly named: boolean;
+  readonly incarnation: Uint8Array;
+  /** The broker's idea of the incarnation; `null` until it has told. */
+  brokerIncarnation: Uint8Array | null = null;
+  /** Id of the handle that is attached, or was when the daemon ended. */
+  handle: Uint8Array | null = null;
+  /** Messages up to this position may have been handed to an earlier handle. */
+  suspect = 0;
+  app: AppBinding | null = null;
+  readonly flow: UserFlow;
+  readonly inbox: Inbox;
+  /** When the last handle went, on the monotonic clock; `null` while there is one. */
+  goneMs: number | null;
+  isEnded = false;
+  #context: UserContext;
+  #marks = new Map<number, Mark>();
+  #waiting: Delivery[] = [];
+  #waitingSinceMs = 0;
+  #withheld = 0;
+  #inboxPosition = 0;
+  /** The handle lives on from before this process began: it knows what it took. */
+  #survivor: Uint8Array | null = null;
+  /** The last position that may have been handed to a handle that is gone. */
+  #handedPosition = 0;
+  #sawDamage = false;
+
+  constructor(
+    context: UserContext,
+    key: number,
+    user: NewUser,
+    inboxLog: number,
+  ) {
+    this.#context = context;
+    this.key = key;
+    this.name = user.name;
+    this.named = user.named;
+    this.incarnation = user.incarnation;
+    this.flow = new UserFlow(key);
+    this.inbox = new Inbox(context.ledger, this, inboxLog);
+    this.goneMs = context.clock.monotonicMs();
+  }
+
+  /** A user as it was stored. */
+  static load(context: UserContext, key: number, bytes: Uint8Array): User {
+    const [name, named, incarnation, brokers, handle, suspect, log, position] =
+      decodeEntry<
+        UserEntry
+      >(bytes);
+    const user = new User(context, key, { name, named, incarnation }, log);
+    user.brokerIncarnation = brokers;
+    user.handle = handle;
+    user.suspect = suspect;
+    user.#inboxPosition = position;
+    if (handle !== null) {
+      user.#survivor = handle;
+      user.#handedPosition = position;
+    }
+    return user;
+  }
+
+  /** {@inheritDoc Saveable.save} */
+  save(store: Store): void {
+    if (this.isEnded) return store.delete(TABLE.users, this.key);
+    const entry: UserEntry = [
+      this.name,
+      this.named,
+      this.incarnation,
+      this.brokerIncarnation,
+      this.handle,
+      this.suspect,
+      this.inbox.log,
+      this.#inboxPosition,
+    ];
+    store.put(TABLE.users, this.key, encodeEntry(entry));
+  }
+
+  /** Takes a mark that was stored. */
+  addMark(mark: Mark): void {
+    this.#marks.set(mark.logId, mark);
+  }
+
+  /** {@inheritDoc InboxOwner.mark} */
+  mark(logId: number, create: true): Mark;
+  mark(logId: number, create: false): Mark | null;
+  mark(logId: number, create: boolean): Mark | null {
+    const known = this.#marks.get(logId);
+    if (known !== undefined || !create) return known ?? null;
+    const mark = new Mark(this.#context.nextMarkKey(), this.key, logId);
+    this.#marks.set(logId, mark);
+    return mark;
+  }
+
+  /** Messages here that wait for their user. */
+  get pending(): number {
+    let pending = 0;
+    for (const mark of this.#marks.values()) pending += mark.pending;
+    return pending;
+  }
+
+  // The handle
+
+  /**
+   * A handle takes the place of the one before. `known` is what it took or holds
+   * (PROTOCOL 5.6); `isSame`: it is the same handle, over a new connection.
+   */
+  bind(app: AppBinding, known: readonly number[]): void {
+    const isSame = this.handle !== null && sameBytes(this.handle, app.handle);
+    if (!isSame) {
+      const brokers = this.#survivor === null ? 0 : this.flow.suspect;
+      this.suspect = Math.max(this.suspect, this.#handedPosition, brokers);
+      this.#survivor = null;
+    }
+    this.handle = app.handle;
+    this.goneMs = null;
+    this.#context.ledger.touch(this);
+    this.app = app;
+    for (let i = 0; i < known.length; i += 4) {
+      const [outcome, logId, from, to] = known.slice(i, i + 4);
+      if (outcome === OUTCOME.held) app.hold(logId, from, to);
+    }
+    for (let i = 0; i < known.length; i += 4) {
+      const [outcome, logId, from, to] = known.slice(i, i + 4);
+      if (outcome > OUTCOME.custody) {
+        this.settle(outcome as Outcome, logId, from, to);
+      }
+    }
+    this.inbox.restart();
+  }
+
+  /**
+   * The handle's connection is gone.
+   *
+   * @param isOver It said goodbye; else the same handle may come back.
+   * @returns Whether something was pushed that the broker answers for: it must be
+   *   asked for it again.
+   */
+  unbind(isOver: boolean): boolean {
+    const { app } = this;
+    if (app === null) return false;
+    this.#handedPosition = Math.max(this.#handedPosition, app.pushedPosition);
+    this.app = null;
+    this.goneMs = this.#context.clock.monotonicMs();
+    if (isOver) {
+      this.handle = null;
+      // What it got and did not decide may have been held in its hands.
+      if (app.isHolding) {
+        this.suspect = Math.max(this.suspect, this.#handedPosition);
+      }
+      this.#context.ledger.touch(this);
+    }
+    this.inbox.restart();
+    return app.isHolding || this.#waiting.length > 0;
+  }
+
+  // Deliveries
+
+  /** A delivery came over the link. What is here already is passed over. */
+  receive(delivery: Delivery): void {
+    const { logId, base, count, batch } = delivery;
+    const mark = this.mark(logId, false);
+    const held = this.app?.pushed.get(logId);
+    if (mark === null && held === undefined) return this.#pass(delivery);
+    let cost = costOf(batch.length);
+    for (
+      const [from, to] of mark?.outside(base, base + count) ??
+        [[base, base + count]]
+    ) {
+      for (const [a, b] of held?.missing(from, to) ?? [[from, to]]) {
+        const part = sliceDelivery(delivery, a, b);
+        cost -= costOf(part.batch.length);
+        this.#pass(part);
+      }
+    }
+    if (cost > 0) this.flow.release(cost);
+  }
+
+  #pass(delivery: Delivery): void {
+    if (this.app === null || !this.app.isReceiving || !this.inbox.isPassed) {
+      return this.inbox.append(delivery);
+    }
+    if (this.#waiting.length === 0) {
+      this.#waitingSinceMs = this.#context.clock.monotonicMs();
+    }
+    this.#waiting.push(delivery);
+    this.#pushWaiting();
+  }
+
+  #pushWaiting(): void {
+    while (this.#waiting.length > 0) {
+      const delivery = this.#waiting[0];
+      const count = this.push(delivery);
+      if (count === 0) return;
+      const rest = delivery.count === count ? null : sliceDelivery(
+        delivery,
+        delivery.base + count,
+        delivery.base + delivery.count,
+      );
+      const left = rest === null ? 0 : costOf(rest.batch.length);
+      this.flow.release(costOf(delivery.batch.length) - left);
+      this.#waitingSinceMs = this.#context.clock.monotonicMs();
+      if (rest === null) this.#waiting.shift();
+      else this.#waiting[0] = rest;
+    }
+  }
+
+  /** {@inheritDoc InboxOwner.push} */
+  push(delivery: Delivery): number {
+    const { app } = this;
+    if (app === null) return 0;
+    const nowMs = this.#context.clock.wallMs();
+    if (delivery.deadlineMs !== null && delivery.deadlineMs <= nowMs) {
+      const to = delivery.base + delivery.count;
+      // Behind this turn: an inbox that is pushing counts it first.
+      queueMicrotask(() =>
+        this.settle(OUTCOME.expired, delivery.logId, delivery.base, to)
+      );
+      return delivery.count;
+    }
+    const isSuspect = this.#survivor === null &&
+      delivery.position <= this.flow.suspect;
+    return app.push(delivery, isSuspect ? TARGET_FLAG.redelivered : 0, nowMs);
+  }
+
+  /** The app takes more. */
+  grant(total: number): void {
+    this.app?.grant(total);
+    this.inbox.pump();
+    if (this.inbox.isPassed) this.#pushWaiting();
+  }
+
+  /** Stores what has waited in memory for longer than `stalledMs`. */
+  spill(stalledMs: number): void {
+    if (this.#waiting.length === 0) return;
+    if (this.#context.clock.monotonicMs() - this.#waitingSinceMs < stalledMs) {
+      return;
+    }
+    for (const delivery of this.#waiting.splice(0)) this.inbox.append(delivery);
+  }
+
+  /** Gives up what waits in memory: the broker has it and sends it again. */
+  dropWaiting(): void {
+    this.#waiting = [];
+    this.#withheld = 0;
+  }
+
+  /** {@inheritDoc InboxOwner.onStored} */
+  onStored(delivery: Delivery): void {
+    this.#inboxPosition = Math.max(this.#inboxPosition, delivery.position);
+    this.#context.ledger.touch(this.mark(delivery.logId, true));
+    this.#context.ledger.touch(this);
+  }
+
+  /** {@inheritDoc InboxOwner.onCommitted} */
+  onCommitted(delivery: Delivery, cost: number): void {
+    const { logId, base, count } = delivery;
+    if (this.flow.state === "attached") {
+      this.flow.report(OUTCOME.custody, logId, base, base + count);
+    }
+    if (this.inbox.bytes < this.#context.inboxBytesMax) this.flow.release(cost);
+    else this.#withheld += cost;
+  }
+
+  /** {@inheritDoc InboxOwner.onTrimmed} */
+  onTrimmed(): void {
+    if (this.#withheld > 0 && this.inbox.bytes < this.#context.inboxBytesMax) {
+      this.flow.release(this.#withheld);
+      this.#withheld = 0;
+    }
+    if (this.#sawDamage && this.inbox.isPassed && this.inbox.bytes === 0) {
+      this.#tellDamage();
+    }
+  }
+
+  /** {@inheritDoc InboxOwner.onDamaged} */
+  onDamaged(): void {
+    this.#sawDamage = true;
+  }
+
+  /** What is in custody but was nowhere in the inbox was damaged there. */
+  #tellDamage(): void {
+    this.#sawDamage = false;
+    for (const mark of [...this.#marks.values()]) {
+      for (const [from, to] of mark.open(0, Number.MAX_SAFE_INTEGER)) {
+        this.settle(OUTCOME.damaged, mark.logId, from, to);
+      }
+    }
+  }
+
+  // Outcomes
+
+  /**
+   * What became of offsets: settled here if this daemon answers for them, else
+   * handed on to the broker; kept here for it while there is no link.
+   *
+   * @returns Number of the ACK to the broker that must be confirmed before it is
+   *   safe, 0 if it is safe with this daemon's next commit.
+   */
+  settle(outcome: Outcome, logId: number, from: number, to: number): number {
+    this.app?.release(logId, from, to);
+    const mark = this.mark(logId, false);
+    for (const [a, b] of mark?.open(from, to) ?? []) {
+      this.#settleHere(mark!, outcome, a, b);
+    }
+    const elsewhere = mark?.outside(from, to) ?? [[from, to]];
+    let number = 0;
+    for (const [a, b] of elsewhere) {
+      if (this.flow.state === "attached") {
+        number = this.flow.report(outcome, logId, a, b);
+      } else this.#keep(outcome, logId, a, b);
+    }
+    return number;
+  }
+
+  #settleHere(mark: Mark, outcome: Outcome, from: number, to: number): void {
+    mark.settle(outcome, from, to);
+    this.#context.ledger.touch(mark);
+    this.inbox.settled(mark.logId, from, to);
+    this.#context.ledger.after(() => {
+      if (this.flow.state === "attached") {
+        this.flow.report(outcome, mark.logId, from, to);
+      }
+    });
+  }
+
+  /** Takes an outcome into custody that can't be told to the broker now. */
+  #keep(outcome: Outcome, logId: number, from: number, to: number): void {
+    const mark = this.mark(logId, true);
+    mark.take(from, to);
+    mark.settle(outcome, from, to);
+    this.#context.ledger.touch(mark);
+  }
+
+  /**
+   * Keeps everything that was told to the broker and not confirmed: the flow ends
+   * or begins anew.
+   */
+  keepUnconfirmed(): void {
+    const outcomes = this.flow.unconfirmed();
+    for (let i = 0; i < outcomes.length; i += 4) {
+      const [outcome, logId, from, to] = outcomes.slice(i, i + 4);
+      if (outcome === OUTCOME.custody) continue;
+      const free = this.mark(logId, false)?.outside(from, to) ?? [[from, to]];
+      for (const [a, b] of free) this.#keep(outcome as Outcome, logId, a, b);
+    }
+  }
+
+  /** For ATTACH: custody, outcomes, and what the handle holds that the broker answers for. */
+  known(): number[] {
+    const known: number[] = [];
+    for (const mark of this.#marks.values()) known.push(...mark.outcomes());
+    for (const [logId, set] of this.app?.pushed ?? []) {
+      const mark = this.mark(logId, false);
+      for (const [from, to] of set.spans()) {
+        for (const [a, b] of mark?.outside(from, to) ?? [[from, to]]) {
+          known.push(OUTCOME.held, logId, a, b);
+        }
+      }
+    }
+    return known;
+  }
+
+  /** The broker has committed these outcomes. */
+  confirmed(outcomes: readonly number[]): void {
+    for (let i = 0; i < outcomes.length; i += 4) {
+      const [outcome, logId, from, to] = outcomes.slice(i, i + 4);
+      if (outcome <= OUTCOME.custody) continue;
+      const mark = this.mark(logId, false);
+      if (mark === null || mark.inside(from, to).length === 0) continue;
+      mark.forget(from, to);
+      if (mark.isEmpty) this.#marks.delete(logId);
+      this.#context.ledger.touch(mark);
+    }
+  }
+
+  /** A new flow has begun: tells what the ATTACH before it did not list. */
+  reportAll(): void {
+    for (const mark of this.#marks.values()) {
+      const outcomes = mark.outcomes();
+      for (let i = 0; i < outcomes.length; i += 4) {
+        this.flow.report(
+          outcomes[i],
+          outcomes[i + 1],
+          outcomes[i + 2],
+          outcomes[i + 3],
+        );
+      }
+    }
+  }
+
+  /** Confirms to the app what the broker or the disk has confirmed. */
+  confirmToApp(): void {
+    this.app?.confirm(this.flow.confirmed);
+  }
+
+  /** Ends the user with everything it has here. */
+  async end(): Promise<void> {
+    this.isEnded = true;
+    this.#waiting = [];
+    this.flow.end();
+    for (const mark of this.#marks.values()) {
+      mark.forget(0, Number.MAX_SAFE_INTEGER);
+      this.#context.ledger.touch(mark);
+    }
+    this.#marks.clear();
+    this.#context.ledger.touch(this);
+    this.#context.ledger.dropLog(this.inbox.log);
+    await this.inbox.drop();
+  }
+}
+
+/** Whether two ids are the same. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,129 @@
+/**
+ * A user as the link sees it: attached at the broker or not, the credit given
+ * for it, and the ACKs on their way (PROTOCOL 5 to 7).
+ *
+ * @module
+ */
+
+import type { Port } from "./app_binding.ts";
+
+/** Credit for one user's deliveries that this daemon has not passed on. */
+export const USER_WINDOW_BYTES = 2 * 1024 * 1024;
+
+/** An ACK to the broker without its CONFIRM. */
+export interface SentAck {
+  readonly number: number;
+  readonly outcomes: readonly number[];
+}
+
+/** The flow of one user's deliveries over the link. */
+export class UserFlow {
+  readonly ref: number;
+  /** `down`: no link, or not asked for; `attaching`: ATTACH is out; `attached`: it flows. */
+  state: "down" | "attaching" | "attached" = "down";
+  /** Outcomes listed in the ATTACH that is out; confirmed by ATTACHED. */
+  listed: number[] = [];
+  /** Number of the last ACK that the broker has confirmed. */
+  confirmed = 0;
+  /** Highest position that an earlier handle may have got, as the broker knows. */
+  suspect = 0;
+  #port: Port | null = null;
+  #number = 0;
+  #gathered: number[] = [];
+  #flushQueued = false;
+  #unconfirmed: SentAck[] = [];
+  #granted = 0;
+  #released = 0;
+
+  constructor(ref: number) {
+    this.ref = ref;
+  }
+
+  /** A new flow begins: what was on its way in the old one is given back. */
+  begin(port: Port, listed: number[]): void {
+    this.#reset();
+    this.#port = port;
+    this.state = "attaching";
+    this.listed = listed;
+    this.#granted = USER_WINDOW_BYTES;
+  }
+
+  /** There is no flow any more. */
+  end(): void {
+    this.#reset();
+    this.#port = null;
+    this.state = "down";
+    this.listed = [];
+  }
+
+  /** Everything acknowledged and not confirmed, as flat outcomes. */
+  unconfirmed(): number[] {
+    return [
+      ...this.#unconfirmed.flatMap((ack) => ack.outcomes),
+      ...this.#gathered,
+    ];
+  }
+
+  /**
+   * Tells the broker what became of offsets, with everything else of this turn.
+   *
+   * @returns Number of the ACK that it goes with.
+   */
+  report(outcome: number, logId: number, from: number, to: number): number {
+    const list = this.#gathered;
+    const last = list.length - 4;
+    const extends_ = last >= 0 && list[last] === outcome &&
+      list[last + 1] === logId &&
+      list[last + 3] === from;
+    if (extends_) list[last + 3] = to;
+    else list.push(outcome, logId, from, to);
+    if (!this.#flushQueued) {
+      this.#flushQueued = true;
+      queueMicrotask(() => this.#flush());
+    }
+    return this.#number + 1;
+  }
+
+  #flush(): void {
+    this.#flushQueued = false;
+    if (
+      this.#gathered.length === 0 || this.#port === null ||
+      this.state !== "attached"
+    ) return;
+    const outcomes = this.#gathered;
+    this.#gathered = [];
+    const number = ++this.#number;
+    this.#unconfirmed.push({ number, outcomes });
+    this.#port.send({ type: "ACK", ref: this.ref, number, outcomes });
+  }
+
+  /** The broker has committed ACKs up to `number`. Gives their outcomes. */
+  confirm(number: number): SentAck[] {
+    let count = 0;
+    while (
+      count < this.#unconfirmed.length &&
+      this.#unconfirmed[count].number <= number
+    ) count++;
+    this.confirmed = Math.max(this.confirmed, number);
+    return this.#unconfirmed.splice(0, count);
+  }
+
+  /** Cost that has left this daemon's memory: the broker may send as much again. */
+  release(cost: number): void {
+    this.#released += cost;
+    if (this.state !== "attached") return;
+    const total = this.#released + USER_WINDOW_BYTES;
+    if (total - this.#granted < USER_WINDOW_BYTES / 4) return;
+    this.#granted = total;
+    this.#port?.send({ type: "CREDIT", ref: this.ref, total });
+  }
+
+  #reset(): void {
+    this.#number = 0;
+    this.confirmed = 0;
+    this.#gathered = [];
+    this.#unconfirmed = [];
+    this.#granted = 0;
+    this.#released = 0;
+  }
+}
