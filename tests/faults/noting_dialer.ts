@@ -12,14 +12,8 @@
  */
 
 import type { ByteStream, Dialer } from "../../protocol/byte_stream.ts";
-import { decodeFrameFields } from "../../protocol/cbor.ts";
-import { FrameReader } from "../../protocol/frames.ts";
-import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
-import {
-  type Message,
-  OUTCOME,
-  parseMessage,
-} from "../../protocol/messages.ts";
+import { type Message, OUTCOME } from "../../protocol/messages.ts";
+import { MessageTap } from "../helpers/message_tap.ts";
 
 /** Told of every range of offsets that is confirmed. */
 export type OnConfirmed = (topic: string, from: number, to: number) => void;
@@ -117,28 +111,6 @@ class NotingStream implements ByteStream {
       while ((this.#acks[0]?.number ?? Infinity) <= message.number) {
         this.#onConfirmed(this.#acks.shift()!.outcomes);
       }
-    }
-  }
-}
-
-/** Messages out of bytes that pass by. */
-export class MessageTap {
-  readonly #frames = new FrameReader(
-    frameBytesMax(LIMITS.messageBytes),
-  );
-  readonly #onMessage: (message: Message) => void;
-
-  constructor(onMessage: (message: Message) => void) {
-    this.#onMessage = onMessage;
-  }
-
-  /** Reads on; the bytes are copied, the passer-by keeps what it has. */
-  push(bytes: Uint8Array): void {
-    this.#frames.push(bytes.slice());
-    while (true) {
-      const content = this.#frames.next();
-      if (content === null) return;
-      this.#onMessage(parseMessage(decodeFrameFields(content)));
     }
   }
 }
