@@ -4,6 +4,7 @@
  * @module
  */
 
+import { resolve } from "node:path";
 import { type AddressLike, parseAddress } from "../protocol/address.ts";
 import { MomError } from "../protocol/errors.ts";
 import { toMachineName } from "../protocol/names.ts";
@@ -96,6 +97,15 @@ export function defaultMachine(): string {
     );
   }
   return toMachineName(Deno.hostname());
+}
+
+/**
+ * A data folder as given, made absolute, so that what is printed means the same
+ * everywhere. `:memory:` and a URL stay as they are.
+ */
+export function toAbsoluteData(data: string): string {
+  const isFolder = data !== ":memory:" && !/^https?:\/\//.test(data);
+  return isFolder ? resolve(data) : data;
 }
 
 /** Makes a folder, and those above it, that only its owner can enter (0700). */

@@ -8,6 +8,7 @@ import {
   defaultMachine,
   makePrivateFolder,
   stateFolder,
+  toAbsoluteData,
 } from "../../program/folders.ts";
 
 const named = (values: Record<string, string>) => ({
@@ -55,6 +56,13 @@ Deno.test("defaultDaemonAddress() is MOM_DAEMON, else this host's daemon", () =>
 
 Deno.test("defaultMachine() is a name that a machine can have", () => {
   assert.match(defaultMachine(), /^[^\s\p{Cc}./:!+#@$]+$/u);
+});
+
+Deno.test("toAbsoluteData() makes folders absolute and leaves the rest alone", () => {
+  assert.equal(toAbsoluteData("a/../b"), `${Deno.cwd()}/b`);
+  for (const data of ["/a/b", ":memory:", "https://kv.example/x"]) {
+    assert.equal(toAbsoluteData(data), data);
+  }
 });
 
 Deno.test("makePrivateFolder() makes folders that only the owner can enter", async () => {
