@@ -79,8 +79,8 @@ export interface DaemonSettings {
   broker: TcpAddress;
   /** Where to take connections of apps. */
   listen: Address;
-  /** The machine's name. */
-  machine: string;
+  /** The machine's name; that of its data, else of the host, if absent. */
+  machine?: string;
   /** Where to answer HTTP; not at all if absent. */
   http?: TcpAddress;
   /** Folder or `:memory:`. */
@@ -113,21 +113,18 @@ export function toDaemonSettings(
   settings: v.InferOutput<typeof DAEMON_SETTINGS>,
 ): DaemonSettings {
   const { broker, http, tokenFile, brokerTokenFile } = settings;
-  const machine = settings.machine ?? defaultMachine();
-  const data = toAbsoluteData(settings.data ?? daemonDataFolder(machine));
+  const { machine } = settings;
+  const folder = () => daemonDataFolder(machine ?? defaultMachine());
+  const data = toAbsoluteData(settings.data ?? folder());
+  // In memory there is no folder for the socket: it lies where it otherwise would.
+  const home = data === ":memory:" ? folder() : data;
   return {
     broker,
-    listen: settings.listen ?? defaultListen(data, machine),
-    machine,
+    listen: settings.listen ?? parseAddress(daemonSocketAddress(home)),
+    ...(machine !== undefined && { machine }),
     ...(http && { http }),
     data,
     ...(tokenFile !== undefined && { tokenFile }),
     ...(brokerTokenFile !== undefined && { brokerTokenFile }),
   };
-}
-
-/** In memory there is no folder for the socket: it lies where it otherwise would. */
-function defaultListen(data: string, machine: string): Address {
-  const folder = data === ":memory:" ? daemonDataFolder(machine) : data;
-  return parseAddress(daemonSocketAddress(folder));
 }

@@ -182,7 +182,7 @@ class Life {
   }
 
   async #end(signal: EndSignal, stop: () => Promise<void>): Promise<void> {
-    this.#logger.info("stopping", { signal });
+    this.#logger.info("signal", { signal });
     const inTime = await this.#inTime(stop());
     if (!inTime) this.#logger.warn("stopped_late", { afterMs: LIMITS.closeMs });
     this.#exit(0);

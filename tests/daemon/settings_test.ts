@@ -18,12 +18,10 @@ function read(line: string, environment: Record<string, string> = {}) {
 
 if (Deno.build.os !== "windows") {
   Deno.test("toDaemonSettings() has the defaults that are promised", () => {
-    const machine = defaultMachine();
-    const data = daemonDataFolder(machine);
+    const data = daemonDataFolder(defaultMachine());
     assert.deepEqual(read(""), {
       broker: { hostname: "127.0.0.1", port: 6270 },
       listen: { path: `${data}/mom.sock` },
-      machine,
       data,
     });
   });

@@ -74,7 +74,7 @@ if (Deno.build.os !== "windows") {
       Deno.kill(ready.pid, signal);
       const { code, error } = await sample.end();
       assert.equal(code, 0);
-      assert.deepEqual(eventsOf(error), ["started", "stopping"]);
+      assert.deepEqual(eventsOf(error), ["started", "signal"]);
     });
   }
 

@@ -247,7 +247,7 @@ Deno.test("runProgram() waits at most five seconds for its end, then ends with 0
   host.timers.get(5000)!();
   await running;
   assert.deepEqual(host.codes, [0]);
-  assert.deepEqual(host.events, ["stopping", "stopped_late"]);
+  assert.deepEqual(host.events, ["signal", "stopped_late"]);
 });
 
 for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {

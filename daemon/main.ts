@@ -1,0 +1,35 @@
+/**
+ * The daemon as a program: `deno task daemon`.
+ *
+ * @module
+ */
+
+import { dirname } from "node:path";
+import { parseArgs } from "../deps/cli.ts";
+import { makePrivateFolder } from "../program/folders.ts";
+import { processHost } from "../program/host.ts";
+import { runProgram } from "../program/run.ts";
+import { formatAddress, isUnixAddress } from "../protocol/address.ts";
+import { Daemon } from "./daemon.ts";
+import { DAEMON_PROGRAM, toDaemonSettings } from "./settings.ts";
+
+await runProgram({
+  role: "daemon",
+  spec: DAEMON_PROGRAM,
+  parse: (args, options) => parseArgs(args, options),
+  host: processHost,
+  start: async (given, logger) => {
+    const settings = toDaemonSettings(given);
+    const { listen, data } = settings;
+    if (isUnixAddress(listen)) await makePrivateFolder(dirname(listen.path));
+    const { promise: failed, resolve: onFailed } = Promise.withResolvers();
+    const daemon = await Daemon.start({ ...settings, logger, onFailed });
+    const { http } = daemon;
+    const address = formatAddress(daemon.address);
+    return {
+      ready: { address, http, data },
+      stop: () => daemon.stop(),
+      failed,
+    };
+  },
+});
