@@ -4,12 +4,13 @@
  * @module
  */
 
+import type { StatusReport } from "../../program/status.ts";
 import { tokenPath } from "../../program/tokens.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
 import { taskCommand, testEnvironment } from "./commands.ts";
 import { freePort } from "./free_port.ts";
 import { Slot } from "./slot.ts";
-import { type Status, StatusReader } from "./status_reader.ts";
+import { StatusReader } from "./status_reader.ts";
 
 /** Options of {@linkcode Cluster.start}. */
 export interface ClusterOptions {
@@ -81,12 +82,12 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Status of the broker, over HTTP. */
-  async brokerStatus(query = ""): Promise<Status> {
+  async brokerStatus(query = ""): Promise<StatusReport> {
     return await this.#status("", query);
   }
 
   /** Status of a machine's daemon, over HTTP. */
-  async daemonStatus(machine: string, query = ""): Promise<Status> {
+  async daemonStatus(machine: string, query = ""): Promise<StatusReport> {
     return await this.#status(machine, query);
   }
 
@@ -133,7 +134,7 @@ export class Cluster implements AsyncDisposable {
     return `127.0.0.1:${port}`;
   }
 
-  async #status(key: string, query: string): Promise<Status> {
+  async #status(key: string, query: string): Promise<StatusReport> {
     const port = this.#httpPorts.get(key);
     const token = await this.token(key === "" ? undefined : key);
     return await new StatusReader(`127.0.0.1:${port}`, token).read(query);

@@ -4,36 +4,8 @@
  * @module
  */
 
-/** The sums of promise 2. */
-export interface SubscriptionSums {
-  matched: number;
-  delivered: number;
-  pending: number;
-  deadLettered: number;
-  expired: number;
-  dropped: number;
-  own: number;
-}
-
-/** What a topic holds. */
-export interface TopicSums {
-  published: number;
-  stored: number;
-  trimmed: number;
-}
-
-/** The part of a status that tests read. */
-export interface Status {
-  role: string;
-  store: { id: string; epoch: number; position: number; bytes: number };
-  totals: Record<string, number>;
-  topics: (TopicSums & { topic: string })[];
-  subscriptions:
-    (SubscriptionSums & { user: string; filter: string; topic: string })[];
-  sessions: { machine?: string; role?: string }[];
-  outbox?: { messages: number };
-  inbox?: { messages: number };
-}
+import * as v from "../../deps/valibot.ts";
+import { type StatusReport, statusReportSchema } from "../../program/status.ts";
 
 const TIMEOUT_MS = 5_000;
 
@@ -54,7 +26,7 @@ export class StatusReader {
    * @param query `topic=a&user=b@c`.
    * @throws {Error} If the answer is not 200.
    */
-  async read(query = ""): Promise<Status> {
+  async read(query = ""): Promise<StatusReport> {
     const url = `http://${this.#address}/api/v1/status`;
     const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
     try {
@@ -64,7 +36,9 @@ export class StatusReader {
         client,
       });
       const text = await response.text();
-      if (response.ok) return JSON.parse(text);
+      if (response.ok) {
+        return v.parse(statusReportSchema, JSON.parse(text));
+      }
       throw new Error(`${url} answers ${response.status}: ${text}`);
     } finally {
       client.close();
