@@ -179,6 +179,11 @@ export class DaemonCore {
     }
   }
 
+  /** Who speaks over a connection; `null` when nobody is attached. */
+  nameOf(port: Port): string | null {
+    return this.#byPort.get(port)?.name ?? null;
+  }
+
   #userOf(port: Port): User {
     const user = this.#byPort.get(port);
     if (user === undefined) {

@@ -400,11 +400,11 @@ export class Outbox {
     this.#sent.clear();
     this.#sentBytes = 0;
     this.#drainBytes = 0;
-    this.#inSender = new OffsetSet();
     this.#cancelTimers();
     for (const producer of this.#producers.values()) {
       for (const stream of producer.streams.values()) this.#park(stream);
     }
+    this.#inSender = new OffsetSet();
     for (const waiter of this.#loose.values()) {
       refuse(
         waiter,
@@ -649,7 +649,11 @@ export class Outbox {
     if (this.#draining !== null || !this.#canDrain()) return;
     this.#draining = this.#runDrain()
       .catch((error) => this.#context.ledger.fail(error))
-      .finally(() => this.#draining = null);
+      .finally(() => {
+        this.#draining = null;
+        // Something may have come between the last look and here.
+        this.#drain();
+      });
   }
 
   #canDrain(): boolean {

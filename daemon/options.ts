@@ -1,0 +1,104 @@
+/**
+ * What a daemon is started with.
+ *
+ * @module
+ */
+
+import * as v from "../deps/valibot.ts";
+import { type AddressLike, parseAddress } from "../protocol/address.ts";
+import type { ByteListener, Dialer } from "../protocol/byte_stream.ts";
+import type { Clock, Entropy } from "../protocol/clock.ts";
+import { MomError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
+import { checkName } from "../protocol/names.ts";
+import type { Logger } from "../program/log.ts";
+
+/** Options of `Daemon.start`. */
+export interface DaemonOptions {
+  /** The broker's address: `HOST:PORT`, `unix:PATH`, or as an object. */
+  broker: AddressLike;
+  /** Where apps reach the daemon: `{ path }` for a unix socket, or a loopback host and port. */
+  listen: { path: string } | { hostname?: string; port: number } | string;
+  /** A folder that only this daemon uses, or `":memory:"`. */
+  data: string;
+  /**
+   * The machine's name; the part of `name@machine` behind the `@`.
+   *
+   * @default {hostname, or a random name for ":memory:"}
+   */
+  machine?: string;
+  /** The token that apps must have; made, or read from its file, if not given. */
+  token?: string;
+  /** The broker's token; looked for in its well-known place if not given. */
+  brokerToken?: string;
+  /** Where HTTP listens, or `"off"`. @default {"off"} */
+  http?: AddressLike | "off";
+  /** A file with the token for apps, in place of the well-known one. */
+  tokenFile?: string;
+  /** A file with the broker's token, in place of the well-known one. */
+  brokerTokenFile?: string;
+  /** Lets apps in without a token. @default {false} */
+  insecureNoToken?: boolean;
+  /** Largest message in bytes. @default {8388608} */
+  maxMessageBytes?: number;
+  /** Bytes of waiting messages per user. @default {268435456} */
+  inboxBytesMax?: number;
+  /** Bytes of publishes that wait for the broker. @default {1073741824} */
+  outboxBytesMax?: number;
+  /** Silence in milliseconds after which a sign of life is asked for. @default {10000} */
+  heartbeatMs?: number;
+  /** Where events are told. @default {nowhere} */
+  logger?: Logger;
+  /** Hears that the store failed: the daemon has stopped by itself. */
+  onFailed?: (error: MomError) => void;
+  /** Time; for tests. */
+  clock?: Clock;
+  /** Chance; for tests. */
+  entropy?: Entropy;
+  /** Opens the link; for tests. */
+  dialer?: Dialer;
+  /** Takes the place of `listen`; for tests. */
+  listener?: ByteListener;
+}
+
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+const schema = v.looseObject({
+  data: v.pipe(v.string(), v.nonEmpty("must not be empty")),
+  machine: v.optional(v.string()),
+  token: v.optional(v.string()),
+  brokerToken: v.optional(v.string()),
+  tokenFile: v.optional(v.string()),
+  brokerTokenFile: v.optional(v.string()),
+  insecureNoToken: v.optional(v.boolean()),
+  maxMessageBytes: v.optional(positive),
+  inboxBytesMax: v.optional(positive),
+  outboxBytesMax: v.optional(positive),
+  heartbeatMs: v.optional(positive),
+});
+
+/** Numbers that hold where nothing else is said. */
+export const DAEMON_DEFAULTS = {
+  maxMessageBytes: LIMITS.messageBytes,
+  inboxBytesMax: 256 * 1024 * 1024,
+  outboxBytesMax: 1024 * 1024 * 1024,
+  heartbeatMs: LIMITS.heartbeatMs,
+} as const;
+
+/**
+ * Checks the options; wrong JavaScript types are a `TypeError`.
+ *
+ * @throws {MomError} `option_invalid`, `name_invalid`.
+ */
+export function checkDaemonOptions(options: DaemonOptions): void {
+  const result = v.safeParse(schema, options, { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    const where = `option "${v.getDotPath(issue) ?? ""}"`;
+    const problem = `Cannot start daemon: ${where}: ${issue.message}`;
+    if (issue.kind === "schema") throw new TypeError(problem);
+    throw new MomError("option_invalid", problem);
+  }
+  parseAddress(options.broker);
+  if (options.machine !== undefined) checkName("machine", options.machine);
+}

@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { formatAddress } from "../../protocol/address.ts";
+import { OUTCOME } from "../../protocol/messages.ts";
+import { decodeRecord } from "../../protocol/record.ts";
+import { contentStart } from "../../protocol/batch.ts";
+import { MemoryNetwork } from "../../transport/memory.ts";
+import {
+  delivery,
+  EPOCH,
+  ScriptedApp,
+  ScriptedBroker,
+  startDaemon,
+} from "./wire_parts.ts";
+
+const LOG = EPOCH * 2 ** 21 + 4;
+
+function textOf(batch: Uint8Array): unknown {
+  return decodeRecord(batch.subarray(contentStart(batch, 0))).value;
+}
+
+async function openAll(name = "ana") {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network);
+  const daemon = await startDaemon(network);
+  const connect = (app: ScriptedApp) =>
+    app.connect(network, formatAddress(daemon.address), daemon.token);
+  const app = await connect(new ScriptedApp(name));
+  return {
+    network,
+    broker,
+    daemon,
+    app,
+    connect,
+    [Symbol.asyncDispose]: async () => {
+      await app.close();
+      await daemon.stop();
+      await broker.stop();
+    },
+  };
+}
+
+Deno.test("Daemon passes a publish on and answers with the broker's receipt", async () => {
+  await using all = await openAll();
+  const { app, broker } = all;
+  await app.attach(0);
+  const request = app.publish("doors", 1, "open");
+  const { user } = await broker.tape.next("INTRODUCE");
+  const passed = await broker.tape.next("PUBLISH");
+  assert.equal(user, "ana");
+  assert.equal(textOf(passed.batch), "open");
+  broker.peer!.send({
+    type: "RECEIPT",
+    request: passed.request,
+    level: 1,
+    offset: 7,
+  });
+  const receipt = await app.tape.next("RECEIPT");
+  assert.deepEqual(receipt, { type: "RECEIPT", request, level: 1, offset: 7 });
+});
+
+Deno.test("Daemon answers with level daemon when the link shows no progress", async () => {
+  await using all = await openAll();
+  const { app, broker } = all;
+  await app.attach(0);
+  const request = app.publish("doors", 1, "open", 1);
+  const passed = await broker.tape.next("PUBLISH");
+  assert.deepEqual(await app.tape.next("RECEIPT"), {
+    type: "RECEIPT",
+    request,
+    level: 0,
+    offset: null,
+  });
+  broker.peer!.send({
+    type: "RECEIPT",
+    request: passed.request,
+    level: 1,
+    offset: 7,
+  });
+  assert.equal((await app.tape.next("RECEIPT")).level, 1);
+  assert.equal(all.daemon.status().outbox?.messages, 0);
+});
+
+Deno.test("Daemon keeps publishes while there is no link and sends them in order after it", async () => {
+  await using all = await openAll();
+  const { app, broker, network } = all;
+  await app.attach(0);
+  app.publish("doors", 1, "one");
+  await broker.tape.next("PUBLISH");
+  const again = broker.nextLink();
+  network.cut("127.0.0.1:7000");
+  app.publish("doors", 2, "two");
+  assert.equal((await app.tape.next("RECEIPT")).level, 0);
+  assert.equal((await app.tape.next("RECEIPT")).level, 0);
+  const link = await again;
+  const sent: unknown[] = [];
+  for (let i = 0; i < 2; i++) {
+    const { batch, firstSequence, previous, request } = await broker.tape.next(
+      "PUBLISH",
+    );
+    sent.push([textOf(batch), previous, firstSequence]);
+    link.send({ type: "RECEIPT", request, level: 1, offset: i });
+  }
+  assert.deepEqual(sent, [["one", 0, 1], ["two", 1, 2]]);
+  app.publish("doors", 3, "three");
+  const { request } = await broker.tape.next("PUBLISH");
+  link.send({ type: "RECEIPT", request, level: 1, offset: 2 });
+  assert.equal((await app.tape.next("RECEIPT")).level, 1);
+});
+
+Deno.test("Daemon hands a delivery straight to a handle that takes", async () => {
+  await using all = await openAll();
+  const { app, broker } = all;
+  await app.attach(1 << 20);
+  const { ref } = await broker.tape.next("ATTACH");
+  broker.peer!.send(delivery(ref, 0, "open"));
+  const got = await app.tape.next("DELIVER");
+  assert.equal(textOf(got.batch), "open");
+  app.peer.send({
+    type: "ACK",
+    ref: 1,
+    number: 1,
+    outcomes: [OUTCOME.delivered, LOG, 0, 1],
+  });
+  const ack = await broker.tape.next("ACK");
+  assert.deepEqual(ack.outcomes, [OUTCOME.delivered, LOG, 0, 1]);
+  assert.equal(app.tape.types().includes("CONFIRM"), false);
+  broker.peer!.send({ type: "CONFIRM", ref, number: ack.number });
+  assert.equal((await app.tape.next("CONFIRM")).number, 1);
+  assert.equal(all.daemon.status().inbox?.messages, 0);
+});
+
+Deno.test("Daemon takes custody of what nobody waits for and reports it taken later", async () => {
+  await using all = await openAll();
+  const { app, broker } = all;
+  await app.attach(0);
+  const { ref } = await broker.tape.next("ATTACH");
+  broker.peer!.send(delivery(ref, 0, "open"));
+  const custody = await broker.tape.next("ACK");
+  assert.deepEqual(custody.outcomes, [OUTCOME.custody, LOG, 0, 1]);
+  assert.equal(all.daemon.status().inbox?.messages, 1);
+  app.peer.send({ type: "CREDIT", ref: 1, total: 1000 });
+  assert.equal(textOf((await app.tape.next("DELIVER")).batch), "open");
+  app.peer.send({
+    type: "ACK",
+    ref: 1,
+    number: 1,
+    outcomes: [OUTCOME.delivered, LOG, 0, 1],
+  });
+  assert.equal((await app.tape.next("CONFIRM")).number, 1);
+  const taken = await broker.tape.next("ACK");
+  assert.deepEqual(taken.outcomes, [OUTCOME.delivered, LOG, 0, 1]);
+  assert.equal(all.daemon.status().inbox?.messages, 0);
+});
+
+Deno.test("Daemon asks again for what a lost handle did not take, and marks it", async () => {
+  await using all = await openAll();
+  const { app, broker, connect } = all;
+  await app.attach(1 << 20);
+  const { ref } = await broker.tape.next("ATTACH");
+  broker.peer!.send(delivery(ref, 0, "open"));
+  await app.tape.next("DELIVER");
+  app.peer.abort();
+  const again = await broker.tape.next("ATTACH");
+  assert.deepEqual(again.known, []);
+  broker.peer!.send(delivery(ref, 0, "open"));
+  const other = await connect(new ScriptedApp("ana"));
+  const suspect = await other.attach(1 << 20);
+  const got = await other.tape.next("DELIVER");
+  assert(got.position <= suspect);
+  await other.close();
+});
+
+Deno.test("Daemon does not push again what a returning handle took or holds", async () => {
+  await using all = await openAll();
+  const { app, broker, connect } = all;
+  await app.attach(1 << 20);
+  const { ref } = await broker.tape.next("ATTACH");
+  for (let i = 0; i < 3; i++) broker.peer!.send(delivery(ref, i, `m${i}`));
+  for (let i = 0; i < 3; i++) await app.tape.next("DELIVER");
+  app.peer.abort();
+  await broker.tape.next("ATTACH");
+  for (let i = 0; i < 3; i++) broker.peer!.send(delivery(ref, i, `m${i}`));
+  const same = await connect(
+    new ScriptedApp("ana", app.handle, app.incarnation),
+  );
+  const known = [OUTCOME.delivered, LOG, 0, 1, OUTCOME.held, LOG, 1, 2];
+  assert.equal(await same.attach(1 << 20, known, false), 0);
+  const got = await same.tape.next("DELIVER");
+  assert.deepEqual([got.baseOffset, textOf(got.batch)], [2, "m2"]);
+  assert.equal(await same.peer.ping(1000), true);
+  assert.deepEqual(same.tape.types(), []);
+  await same.close();
+});
+
+Deno.test("Daemon keeps what an app took while there is no link and lists it on the next", async () => {
+  await using all = await openAll();
+  const { app, broker, network } = all;
+  await app.attach(1 << 20);
+  const { ref } = await broker.tape.next("ATTACH");
+  broker.peer!.send(delivery(ref, 0, "open"));
+  await app.tape.next("DELIVER");
+  const again = broker.nextLink();
+  network.down();
+  app.peer.abort();
+  network.up();
+  const link = await again;
+  const { known } = await broker.tape.next("ATTACH");
+  assert.deepEqual(known, []);
+  link.send(delivery(ref, 0, "open"));
+  assert.deepEqual((await broker.tape.next("ACK")).outcomes, [
+    OUTCOME.custody,
+    LOG,
+    0,
+    1,
+  ]);
+});
+
+Deno.test("Daemon refuses a second handle of a name that is alive", async () => {
+  await using all = await openAll();
+  const { app, connect } = all;
+  await app.attach(0);
+  const other = await connect(new ScriptedApp("ana"));
+  const attaching = assert.rejects(other.attach(0), /no ATTACHED/);
+  assert.equal((await other.tape.next("ERROR")).code, "name_in_use");
+  await attaching;
+  await other.close();
+});
+
+Deno.test("Daemon forwards a destroy made while there was no link before a new user of the name", async () => {
+  await using all = await openAll();
+  const { app, broker, network, connect } = all;
+  await app.attach(0);
+  const { incarnation } = await broker.tape.next("ATTACH");
+  assert.equal(await app.peer.ping(1000), true);
+  network.cut("127.0.0.1:7000");
+  const again = broker.nextLink();
+  app.peer.send({
+    type: "DESTROY",
+    request: 50,
+    name: "ana",
+    incarnation: null,
+  });
+  await app.tape.next("OK");
+  const next = await connect(new ScriptedApp("ana"));
+  await next.attach(0);
+  await again;
+  const destroy = await broker.tape.next("DESTROY");
+  assert.deepEqual(
+    new Uint8Array(destroy.incarnation!),
+    new Uint8Array(incarnation),
+  );
+  const attach = await broker.tape.next("ATTACH");
+  assert.deepEqual(new Uint8Array(attach.incarnation), next.incarnation);
+  assert.equal(attach.create, true);
+  await next.close();
+});
