@@ -66,8 +66,9 @@ Deno.test("[P-2.1] every vector decodes the same however its bytes are cut in tw
 Deno.test("[P-2.6] trailing fields are ignored, missing ones are named", () => {
   for (const { hex } of vectors) {
     const content = decodeFrameFields(Uint8Array.fromHex(hex).subarray(5));
-    parseMessage([...content, "later", 9]);
     const kind = messageKinds().find(({ op }) => op === content[0])!;
+    const left = kind.fields.length + 1 - content.length;
+    parseMessage([...content, ...Array(left).fill(0), "later", 9]);
     for (let length = 1; length <= kind.required; length++) {
       assert.throws(
         () => parseMessage(content.slice(0, length)),
