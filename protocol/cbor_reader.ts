@@ -7,11 +7,10 @@
  * @module
  */
 
+import { readAscii } from "./ascii.ts";
 import { MomError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import type { CborItem } from "./cbor_writer.ts";
-
-const SHORT_TEXT = 48;
 
 // A byte order mark is a character of the text like any other.
 const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -142,12 +141,10 @@ export class CborReader {
   #readText(): string {
     const length = this.#readLength(1);
     const start = this.#at;
-    if (length <= SHORT_TEXT) {
-      const text = readAscii(this.#bytes, start, start + length);
-      if (text !== null) {
-        this.#at = start + length;
-        return text;
-      }
+    const ascii = readAscii(this.#bytes, start, start + length);
+    if (ascii !== null) {
+      this.#at = start + length;
+      return ascii;
     }
     let text: string;
     try {
@@ -230,21 +227,6 @@ export class CborReader {
       cause === undefined ? undefined : { cause },
     );
   }
-}
-
-/** The text of bytes that are ASCII alone, else `null`. For short texts. */
-export function readAscii(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string | null {
-  let text = "";
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i];
-    if (byte > 0x7f) return null;
-    text += String.fromCharCode(byte);
-  }
-  return text;
 }
 
 /** The number in a 16-bit float, first byte first. */

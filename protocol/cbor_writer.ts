@@ -27,7 +27,10 @@ const NULL = 0xf6;
 const FLOAT64 = 0xfb;
 
 /** Up to here a loop over the characters beats the encoder's call. */
-const SHORT_TEXT = 64;
+const SHORT_TEXT = 40;
+
+/** A buffer that holds as much is not copied when taken. */
+const LARGE = 64 * 1024;
 
 const textEncoder = new TextEncoder();
 const double = new Float64Array(1);
@@ -78,20 +81,23 @@ export class CborWriter {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  /** A copy of what was written; the writer is empty afterwards. */
+  /**
+   * What was written, in memory of its own; the writer is empty afterwards. A
+   * large buffer that is well used is given away instead of copied.
+   */
   take(): Uint8Array<ArrayBuffer> {
-    const bytes = this.#buffer.slice(0, this.#length);
+    const bytes = this.view();
     this.#length = 0;
+    if (bytes.length < LARGE || bytes.length * 2 < this.#buffer.length) {
+      return bytes.slice();
+    }
+    this.#buffer = new Uint8Array(LARGE);
     return bytes;
   }
 
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
-    const needed = this.#length + count;
-    if (needed <= this.#buffer.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
-    grown.set(this.#buffer.subarray(0, this.#length));
-    this.#buffer = grown;
+    this.#grow(this.#length + count, this.#length);
   }
 
   /** Bytes as they are, without a head. */
@@ -122,6 +128,31 @@ export class CborWriter {
       );
     }
     this.#putUint32(at, value);
+  }
+
+  /**
+   * Leaves room for the head of a byte string whose length is not known yet.
+   * {@linkcode endBytes} fills it in, with what `beginBytes` returned.
+   *
+   * @param expected What the length will probably be. If the head needs another
+   *   size in the end, the content moves.
+   * @returns How much room was left.
+   */
+  beginBytes(expected: number): number {
+    const reserved = headBytes(expected);
+    this.reserve(reserved);
+    this.#length += reserved;
+    return reserved;
+  }
+
+  /**
+   * Makes what was written since {@linkcode beginBytes} a byte string.
+   *
+   * @param start The length that the writer had before `beginBytes`.
+   * @param reserved What `beginBytes` returned.
+   */
+  endBytes(start: number, reserved: number): void {
+    this.#putLengthHead(BYTES, start, reserved);
   }
 
   /** An integer from 0 to 2^53 - 1. */
@@ -158,11 +189,14 @@ export class CborWriter {
     this.#writeHead(BYTES, length);
   }
 
-  /** A text string; a lone surrogate becomes U+FFFD. */
-  text(text: string): void {
-    if (text.length > SHORT_TEXT || !this.#writeAscii(text)) {
-      this.#writeLongText(text);
-    }
+  /**
+   * A text string; a lone surrogate becomes U+FFFD.
+   *
+   * @returns How many bytes it has as UTF-8, without the head.
+   */
+  text(text: string): number {
+    if (text.length <= SHORT_TEXT && this.#writeAscii(text)) return text.length;
+    return this.#writeLongText(text);
   }
 
   /** The head of an array; the caller writes its `count` items next. */
@@ -246,7 +280,7 @@ export class CborWriter {
     buffer[at + 3] = value;
   }
 
-  /** Whether `text` (at most 64 characters) was ASCII and is written. */
+  /** Whether `text` (at most 40 characters) was ASCII and is written. */
   #writeAscii(text: string): boolean {
     this.reserve(text.length + 2);
     const start = this.#length;
@@ -265,19 +299,50 @@ export class CborWriter {
     return true;
   }
 
-  #writeLongText(text: string): void {
+  #writeLongText(text: string): number {
     // The text goes where it belongs if UTF-8 needs as long a head as the number
-    // of characters does; else it moves.
-    this.reserve(text.length * 3 + 9);
-    const guessed = this.#length + headBytes(text.length);
-    const room = this.#buffer.subarray(guessed);
-    const { written } = textEncoder.encodeInto(text, room);
-    const start = this.#length + headBytes(written);
-    if (start !== guessed) {
-      this.#buffer.copyWithin(start, guessed, guessed + written);
+    // of characters does; else it moves. Most text is ASCII: room for three
+    // bytes a character is made only for what is left when it turns out not to be.
+    const guessed = headBytes(text.length);
+    this.reserve(guessed + text.length);
+    const room = this.#buffer.subarray(this.#length + guessed);
+    let { read, written } = textEncoder.encodeInto(text, room);
+    if (read < text.length) {
+      const rest = text.slice(read);
+      const done = this.#length + guessed + written;
+      this.#grow(done + rest.length * 3, done);
+      written +=
+        textEncoder.encodeInto(rest, this.#buffer.subarray(done)).written;
     }
-    this.#writeHead(TEXT, written);
-    this.#length += written;
+    const start = this.#length;
+    this.#length += guessed + written;
+    this.#putLengthHead(TEXT, start, guessed);
+    return written;
+  }
+
+  /** Writes the head for what was laid behind `start` and the room for it. */
+  #putLengthHead(major: number, start: number, reserved: number): void {
+    const length = this.#length - start - reserved;
+    const needed = headBytes(length);
+    if (needed !== reserved) {
+      this.reserve(Math.max(0, needed - reserved));
+      this.#buffer.copyWithin(
+        start + needed,
+        start + reserved,
+        start + reserved + length,
+      );
+    }
+    this.#length = start;
+    this.#writeHead(major, length);
+    this.#length += length;
+  }
+
+  /** Makes the buffer `needed` bytes long at least; `used` of it are kept. */
+  #grow(needed: number, used: number): void {
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, used));
+    this.#buffer = grown;
   }
 }
 
