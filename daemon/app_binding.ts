@@ -109,8 +109,9 @@ export class AppBinding {
     if (left <= 0) return null;
     if (costOf(delivery.batch.length) <= left) return delivery;
     const { bytes, count } = cutBatch(delivery.batch, left - costOf(0));
-    // A record larger than what is left passes when the whole window is free.
-    if (costOf(bytes) > left && left < this.#window) return null;
+    // A record larger than what is left passes when half of the window is free:
+    // who gives credit back lazily has taken everything all the same.
+    if (costOf(bytes) > left && left * 2 < this.#window) return null;
     return sliceDelivery(delivery, delivery.base, delivery.base + count);
   }
 
