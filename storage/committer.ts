@@ -9,6 +9,7 @@
 import { MomError } from "../protocol/errors.ts";
 import { changeListParts, type ChangeSet } from "./change_list.ts";
 import { type Fold, FOLD_COMMIT_BYTES, mutationBytes } from "./fold.ts";
+import { commitAtomic } from "./kv_commit.ts";
 import { kvErrorCode, toStoreError } from "./kv_errors.ts";
 import {
   COMMIT_BYTES_MAX,
@@ -23,8 +24,10 @@ export interface Group {
   readonly serial: number;
   /** Its position, or 0 when it changes nothing. */
   readonly position: number;
-  /** Journal values and deletions. */
-  readonly mutations: readonly Mutation[];
+  /** Journal values. */
+  readonly values: readonly Mutation[];
+  /** What is deleted with it. */
+  readonly deletes: readonly Mutation[];
   /** The encoded change list. */
   readonly list: Uint8Array;
   /** What is in it. */
@@ -219,21 +222,25 @@ export class Committer {
     await this.#makeRoomInRing(group.position);
     const parts = changeListParts(group.position, group.list);
     const [head] = parts.splice(0, 1);
-    const all: Mutation[] = [...group.mutations, head];
-    let bytes = all.reduce((sum, m) => sum + mutationBytes(m), 0);
+    const sets = [...group.values];
+    const fixed = [...sets, head, ...group.deletes];
+    let bytes = fixed.reduce((sum, m) => sum + mutationBytes(m), 0);
     while (parts.length > 0) {
       const size = mutationBytes(parts[0]);
       if (bytes + size > COMMIT_BYTES_MAX) break;
       bytes += size;
-      all.push(...parts.splice(0, 1));
+      sets.push(...parts.splice(0, 1));
     }
     // A list larger than the commit has room for: its head makes it valid, so
     // the other parts can go ahead of it.
     await this.#commitAhead(parts);
     const room = Math.min(COMMIT_BYTES_MAX - bytes, RIDING_BYTES_MAX);
     const pages = this.#fold.take(room, false);
-    all.push(...pages);
-    await this.#write(all);
+    // Deno KV (2.9) commits what came before a statement that fails within an
+    // atomic operation. So the order is such that any front part of it is a
+    // state that can be opened: the list's head makes the group valid, what it
+    // needs comes before, what it makes needless goes after.
+    await this.#write([...pages, ...sets, head, ...group.deletes]);
     if (pages.length > 0) this.#fold.committed();
     const { position, counters, changes, list } = group;
     this.#fold.add({ position, counters, changes, bytes: list.length });
@@ -292,21 +299,16 @@ export class Committer {
   }
 
   async #commit(mutations: readonly Mutation[]): Promise<void> {
-    const atomic = this.#kv.atomic().check({
+    const owner = {
       key: OWNER_KEY as unknown as Deno.KvKey,
       versionstamp: this.#versionstamp,
-    });
-    for (const { key, value } of mutations) {
-      if (value === null) atomic.delete(key as Deno.KvKey);
-      else atomic.set(key as Deno.KvKey, value);
-    }
-    const result = await atomic.commit();
-    if (!result.ok) {
-      throw new MomError(
-        "data_in_use",
-        "Cannot commit to the store: another process has taken it over",
-      );
-    }
+    };
+    const result = await commitAtomic(this.#kv, [owner], mutations);
+    if (result !== null) return;
+    throw new MomError(
+      "data_in_use",
+      "Cannot commit to the store: another process has taken it over",
+    );
   }
 
   #resolveWaiters(): void {

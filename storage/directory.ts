@@ -76,6 +76,11 @@ export class Directory {
     value.length = length;
   }
 
+  /** Size of a value, 0 if it is not known. */
+  lengthOf(seq: number): number {
+    return this.#values.get(seq)?.length ?? 0;
+  }
+
   /** Makes offsets gone. */
   trim(log: LogIndex, begin: number): void {
     log.trim(begin, (seq) => this.#drop(seq));

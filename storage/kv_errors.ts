@@ -23,6 +23,11 @@ export function kvErrorCode(error: unknown): ErrorCode {
     "store_unavailable";
 }
 
+/** Whether a commit failed, without effect, because another handle was just writing. */
+export function isKvBusy(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("database is locked");
+}
+
 /**
  * A failure of Deno KV as a `MomError`; a `MomError` stays what it is.
  *

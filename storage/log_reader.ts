@@ -140,7 +140,8 @@ export class LogReader {
     if (index === undefined || from >= index.committedEnd) return;
     let place = index.find(Math.max(from, index.begin));
     let bytes = 0;
-    for (let n = 0; n < STEPS_MAX && bytes < maxBytes; n++) {
+    for (let n = 0; n < STEPS_MAX; n++) {
+      if (n > 0 && bytes >= maxBytes) return;
       const range = index.at(place);
       if (range === null || range.base >= index.committedEnd) return;
       const size = index.bytesAt(place++);
@@ -257,9 +258,12 @@ export class LogReader {
   }
 
   #arrived(seq: number, value: unknown): Loaded {
-    if (!isIntact(value)) return null;
-    this.#sources.cache.set(seq, value);
-    return value;
+    const length = this.#sources.directory.lengthOf(seq);
+    if (length === 0 || !isIntact(value)) return null;
+    // What is behind the length that the directory knows was never committed.
+    const known = value.subarray(0, length);
+    this.#sources.cache.set(seq, known);
+    return known;
   }
 }
 

@@ -13,10 +13,12 @@ import {
   readChangeListPart,
 } from "./change_list.ts";
 import type { StorePlace } from "./folder.ts";
+import { commitAtomic } from "./kv_commit.ts";
 import { KvReader } from "./kv_reader.ts";
 import {
   changesKey,
   FORMAT_VERSION,
+  type Mutation,
   OWNER_KEY,
   pageKeys,
   RING_SLOTS,
@@ -88,11 +90,12 @@ async function takeOver(
   const root = found.value === null
     ? newRoot(options)
     : checkRoot(found.value, options);
-  const atomic = kv.atomic().check(found)
-    .set(OWNER_KEY as unknown as Deno.KvKey, options.entropy.bytes(16));
-  if (found.value === null) atomic.set(rootKey, root);
-  const result = await atomic.commit();
-  if (result.ok) return { root, versionstamp: result.versionstamp };
+  const mutations: Mutation[] = [
+    { key: OWNER_KEY, value: options.entropy.bytes(16) },
+  ];
+  if (found.value === null) mutations.push({ key: ROOT_KEY, value: root });
+  const versionstamp = await commitAtomic(kv, [found], mutations);
+  if (versionstamp !== null) return { root, versionstamp };
   throw new MomError(
     "data_in_use",
     `Cannot open store "${options.data}": another process is writing to it`,

@@ -122,12 +122,13 @@ export function writePage(
     const piece = content.subarray(from, from + EXTRA_CONTENT_BYTES);
     return [{ key: key(part), value: sealCopy(piece) }];
   });
-  const last: Mutation[] = before === null
-    ? []
-    : extraParts(before).map((part) => ({ key: key(part), value: null }));
   const value = entries.size === 0 ? null : encodeHead(after);
-  if (value !== null || before !== null) last.push({ key: key(0), value });
-  if (last.length > 0) units.push(last);
+  if (value === null && before === null) return units;
+  const needless = before === null ? [] : extraParts(before);
+  units.push([
+    { key: key(0), value },
+    ...needless.map((part) => ({ key: key(part), value: null })),
+  ]);
   return units;
 }
 

@@ -594,7 +594,8 @@ export class Store {
     this.#committer.push({
       serial: open.serial,
       position,
-      mutations: [...sealed.mutations, ...deletes],
+      values: sealed.mutations,
+      deletes,
       list: encodeChangeList(position, counters, open.changes),
       changes: open.changes,
       counters,
