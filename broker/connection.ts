@@ -1,0 +1,105 @@
+/**
+ * One connection to the broker: who it is, and its messages into the core.
+ *
+ * @module
+ */
+
+import { MomError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
+import type { Attach, Hello, Message } from "../protocol/messages.ts";
+import { checkName, DIRECT_MACHINE } from "../protocol/names.ts";
+import type { Peer, PeerHandlers } from "../protocol/peer.ts";
+import type { Core } from "./core/core.ts";
+import type { Session } from "./core/session.ts";
+
+/** The connections that are open, by their sessions. */
+export type Connections = Map<Session, Peer>;
+
+/**
+ * Checks who wants in (PROTOCOL 3.5, 3.6).
+ *
+ * @returns The machine whose users it may attach.
+ * @throws {MomError} `bad_message`, `name_invalid`, `machine_in_use`.
+ */
+export async function admit(
+  hello: Hello,
+  core: Core,
+  connections: Connections,
+): Promise<string> {
+  if (hello.role === "app") return DIRECT_MACHINE;
+  const { machine, machineKey } = hello;
+  if (machine === null || machineKey === null) {
+    throw new MomError(
+      "bad_message",
+      "Cannot welcome a daemon: HELLO names no machine or no key",
+    );
+  }
+  checkName("machine", machine);
+  const older = core.sessionOf(machine);
+  if (older !== null && !await isGone(older, connections)) {
+    throw new MomError(
+      "machine_in_use",
+      `Cannot welcome machine "${machine}": another daemon of that name is connected`,
+    );
+  }
+  return machine;
+}
+
+/** Asks for a sign of life; what keeps silent is ended, and nothing of it is read any more. */
+async function isGone(
+  session: Session,
+  connections: Connections,
+): Promise<boolean> {
+  const peer = connections.get(session);
+  if (peer === undefined || peer.isClosed) return true;
+  if (await peer.ping(LIMITS.takeoverPingMs)) return false;
+  peer.abort();
+  return true;
+}
+
+/** Opens a session in the core for a connection that was let in. */
+export function openConnection(
+  peer: Peer,
+  hello: Hello,
+  machine: string,
+  core: Core,
+  connections: Connections,
+  onDefect: (error: unknown) => void,
+): PeerHandlers {
+  const { role, credit, machineKey } = hello;
+  const session = core.openSession(
+    { role, machine, remote: peer.remote, credit },
+    role === "daemon" ? machineKey!.slice() : null,
+    { send: (message) => peer.send(message), abort: () => peer.abort() },
+  );
+  connections.set(session, peer);
+  return {
+    onMessage: (message) =>
+      message.type === "ATTACH"
+        ? attach(session, message, core, connections)
+        : core.take(session, message),
+    onClose: () => {
+      connections.delete(session);
+      core.sessionLost(session);
+    },
+    onDefect,
+  };
+}
+
+/** One handle at a time (PROTOCOL 5.4). */
+async function attach(
+  session: Session,
+  message: Attach,
+  core: Core,
+  connections: Connections,
+): Promise<void> {
+  const rival = core.rivalOf(session, message);
+  if (rival !== null && !await isGone(rival, connections)) {
+    throw new MomError(
+      "name_in_use",
+      `Cannot attach "${message.name}": another handle uses that name`,
+    );
+  }
+  if (session.isLost) return;
+  await core.take(session, message as Message);
+}

@@ -1,0 +1,257 @@
+/**
+ * The core of the broker: decides who gets what, what is acknowledged, what is
+ * kept. Events come in as method calls, effects go out through the sessions'
+ * outlets, and everything durable rests on the store. It opens no socket and
+ * reads no clock of its own.
+ *
+ * @module
+ */
+
+import type { Logger } from "../../program/log.ts";
+import type { StatusQuery, StatusReport } from "../../program/status.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import type { Attach, Message } from "../../protocol/messages.ts";
+import { splitUser, userOf } from "../../protocol/names.ts";
+import { Acknowledging } from "./acknowledging.ts";
+import { type AbsenceLimits, Attaching, flowOf } from "./attaching.ts";
+import type { BrokerStore } from "./broker_store.ts";
+import { Deliveries } from "./deliveries.ts";
+import { Publishing } from "./publishing.ts";
+import { Retention, type RetentionLimits } from "./retention.ts";
+import { type Outlet, Session, type SessionOptions } from "./session.ts";
+import { State } from "./state.ts";
+import { reportStatus } from "./status.ts";
+import { Subscribing } from "./subscribing.ts";
+
+/** What the core stands on. */
+export interface CoreOptions {
+  readonly store: BrokerStore;
+  /** Wall time in ms; may jump. */
+  wallMs(): number;
+  readonly maxMessageBytes: number;
+  readonly retention: RetentionLimits;
+  readonly logger: Logger;
+  /** A defect after which nothing can be trusted. */
+  onDefect(error: unknown): void;
+}
+
+/** How long unnamed users last without their handle. */
+const ABSENCE: AbsenceLimits = {
+  directMs: LIMITS.unnamedGoneMs,
+  machineMs: 7 * 24 * 60 * 60 * 1000,
+};
+
+/** The core. */
+export class Core {
+  readonly #state: State;
+  readonly #deliveries: Deliveries;
+  readonly #acknowledging: Acknowledging;
+  readonly #attaching: Attaching;
+  readonly #subscribing: Subscribing;
+  readonly #publishing: Publishing;
+  readonly #retention: Retention;
+  readonly #sessions = new Set<Session>();
+  readonly #startMs: number;
+
+  /**
+   * Loads what the store has.
+   *
+   * @throws {MomError} `data_damaged`.
+   */
+  constructor(options: CoreOptions) {
+    this.#state = new State(options);
+    this.#deliveries = new Deliveries(this.#state);
+    this.#acknowledging = new Acknowledging(this.#state);
+    this.#attaching = new Attaching(
+      this.#state,
+      this.#deliveries,
+      this.#acknowledging,
+    );
+    this.#subscribing = new Subscribing(this.#state, this.#deliveries);
+    this.#publishing = new Publishing(
+      this.#state,
+      this.#deliveries,
+      options.maxMessageBytes,
+    );
+    this.#retention = new Retention(this.#state, options.retention);
+    this.#startMs = this.#state.nowMs();
+  }
+
+  /** The sessions that are open. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions;
+  }
+
+  /** For the store's `onSeal`. */
+  seal(): (() => void) | null {
+    const done = this.#state.commits.seal();
+    return () => {
+      done?.();
+      this.#publishing.relieve();
+    };
+  }
+
+  /** The session of a daemon's machine, if there is one. */
+  sessionOf(machine: string): Session | null {
+    for (const session of this.#sessions) {
+      if (session.role === "daemon" && session.machine === machine) {
+        return session;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Opens a session.
+   *
+   * @param machineKey Of a daemon's data folder; a new one means that its disk is
+   *   lost. `null` for apps.
+   */
+  openSession(
+    options: Omit<SessionOptions, "connectedMs">,
+    machineKey: Uint8Array | null,
+    outlet: Outlet,
+  ): Session {
+    const connectedMs = this.#state.nowMs();
+    const session = new Session({ ...options, connectedMs }, outlet);
+    this.#sessions.add(session);
+    if (machineKey !== null) this.#checkMachine(options.machine, machineKey);
+    return session;
+  }
+
+  /** A connection is gone. */
+  sessionLost(session: Session): void {
+    if (!this.#sessions.delete(session)) return;
+    this.#attaching.lost(session);
+  }
+
+  /** The session that has to be found dead before `message` can be taken. */
+  rivalOf(session: Session, message: Attach): Session | null {
+    return this.#attaching.rivalOf(session, message);
+  }
+
+  /**
+   * Takes a message.
+   *
+   * @returns A promise when the next message has to wait.
+   * @throws {MomError} The answer to the message.
+   */
+  take(session: Session, message: Message): void | Promise<void> {
+    switch (message.type) {
+      case "PUBLISH":
+        return this.#publishing.publish(session, message);
+      case "ACK": {
+        const flow = flowOf(session, message.ref);
+        const { number, outcomes } = message;
+        this.#acknowledging.acknowledge(flow, number, outcomes);
+        return this.#state.commits.finish();
+      }
+      case "CREDIT":
+        return this.#credit(session, message.ref, message.total);
+      case "ATTACH":
+        return this.#attaching.attach(session, message);
+      case "DETACH":
+        return this.#attaching.detach(session, message.request, message.ref);
+      case "DESTROY": {
+        const { request, name, incarnation } = message;
+        return this.#attaching.destroy(session, request, name, incarnation);
+      }
+      case "SUBSCRIBE":
+        return this.#subscribing.subscribe(session, message);
+      case "UNSUBSCRIBE": {
+        const { request, ref, filter } = message;
+        return this.#subscribing.unsubscribe(session, request, ref, filter);
+      }
+      case "INTRODUCE":
+        return this.#introduce(session, message.producer, message.user);
+      case "ENDED":
+        return this.#ended(session, message.request, message.producer);
+      case "ERROR":
+        // What a client thinks of us is told when it ends the conversation.
+        return;
+      default:
+        throw new MomError(
+          "bad_message",
+          `Cannot take ${message.type}: a broker gets no such message`,
+        );
+    }
+  }
+
+  /** Time has passed: users and messages whose time is up. Called about once a second. */
+  tick(): void {
+    this.#attaching.endAbsent(ABSENCE);
+    this.#retention.tick();
+  }
+
+  /** Called about once an hour. */
+  tickSlowly(): void {
+    const present = new Set<string>();
+    for (const session of this.#sessions) {
+      for (const id of session.producers.keys()) present.add(id);
+    }
+    this.#retention.forgetProducers((id) => present.has(id));
+  }
+
+  /** The report. */
+  status(query: StatusQuery): StatusReport {
+    const uptimeMs = this.#state.nowMs() - this.#startMs;
+    return reportStatus(this.#state, this.#sessions, query, uptimeMs);
+  }
+
+  /** Resolves when what was accepted is in the store's hands. */
+  async settled(): Promise<void> {
+    await this.#publishing.idle();
+  }
+
+  /** Ends all background work. */
+  async stop(): Promise<void> {
+    this.#deliveries.stop();
+    this.#publishing.stop();
+    await this.#publishing.idle();
+    await this.#deliveries.idle();
+  }
+
+  #checkMachine(machine: string, machineKey: Uint8Array): void {
+    if (this.#state.machines.check(machine, machineKey) === "changed") {
+      this.#state.logger.warn("machine_lost", { machine });
+      this.#acknowledging.loseMachine(machine);
+    }
+    this.#state.commits.finish();
+  }
+
+  #credit(session: Session, ref: number | null, total: number): void {
+    if (ref === null) this.#deliveries.grantSession(session, total);
+    else this.#deliveries.grant(flowOf(session, ref), total);
+  }
+
+  #introduce(session: Session, id: Uint8Array, user: string): void {
+    if (session.role !== "daemon") {
+      throw new MomError("bad_message", "Cannot introduce: this is no daemon");
+    }
+    const name = user.includes("@") ? ownName(session, user) : user;
+    const sender = userOf(name, session.machine);
+    const nowMs = this.#state.nowMs();
+    const producer = this.#state.producers.introduce(id, sender, nowMs);
+    session.producers.set(id.toHex(), producer);
+    this.#state.commits.finish();
+  }
+
+  #ended(session: Session, request: number, id: Uint8Array): void {
+    const producer = session.producers.get(id.toHex()) ??
+      (session.role === "daemon" ? this.#state.producers.get(id) : undefined);
+    if (producer !== undefined) this.#state.producers.forget(producer);
+    session.producers.delete(id.toHex());
+    this.#state.commits.whenDone(() => session.send({ type: "OK", request }));
+    this.#state.commits.finish();
+  }
+}
+
+function ownName(session: Session, user: string): string {
+  const { name, machine } = splitUser(user);
+  if (machine === session.machine) return name;
+  throw new MomError(
+    "bad_message",
+    `Cannot introduce a producer of "${user}": the machine is "${session.machine}"`,
+  );
+}

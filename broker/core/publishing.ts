@@ -1,0 +1,418 @@
+/**
+ * Publishing: checks, sequences, and the way into the logs (PROTOCOL 8).
+ *
+ * ```text
+ * PUBLISH ─ check ─ compare sequences ─┬─ items of up to 56 KiB ──────────┐
+ *                                      └─ large record: staged, then a    ├─ commit ─ RECEIPT, deliveries
+ *                                         pointer; what follows it of its ┘
+ *                                         producer and topic waits in line
+ * ```
+ *
+ * @module
+ */
+
+import {
+  type Attributes,
+  checkAttributes,
+  remainingMs,
+  withRemaining,
+} from "../../protocol/attributes.ts";
+import {
+  countRecords,
+  cutBatch,
+  recordEnd,
+  splitOffset,
+} from "../../protocol/batch.ts";
+import { type ErrorCode, MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import { LEVEL, type Publish } from "../../protocol/messages.ts";
+import { checkTopic, isOwnTopic } from "../../protocol/topics.ts";
+import { ITEM_BYTES_MAX } from "../../storage/store.ts";
+import { RESULTS } from "./counts.ts";
+import type { Deliveries } from "./deliveries.ts";
+import { encodeMeta, type ItemMeta } from "./item_meta.ts";
+import type { Producer } from "./producers.ts";
+import type { Session } from "./session.ts";
+import type { State } from "./state.ts";
+import type { Topic } from "./topics.ts";
+import type { User } from "./users.ts";
+
+/** What a record may have beside its value: headers, and the heads around both. */
+const RECORD_EXTRA_BYTES = LIMITS.headerBytes + 1024;
+/** A publisher is made to wait when this much is not yet on disk. */
+const PRESSURE_BYTES = 8 * 1024 * 1024;
+/** A publisher is made to wait when large records of this size are being written. */
+const STAGED_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A PUBLISH on its way. */
+interface Job {
+  readonly session: Session;
+  readonly message: Publish;
+  readonly producer: Producer;
+}
+
+/** What is left of a PUBLISH to accept. */
+interface Rest {
+  readonly job: Job;
+  readonly meta: ItemMeta;
+  readonly metaBytes: Uint8Array;
+  body: Uint8Array;
+  count: number;
+  /** Sequence of the first record of what is left. */
+  sequence: number;
+  /** Offset of the first record, if that is accepted here and now. */
+  offset: number | null;
+}
+
+/** Takes publishes. */
+export class Publishing {
+  readonly #state: State;
+  readonly #deliveries: Deliveries;
+  readonly #maxMessageBytes: number;
+  /** What waits behind a large record of the same producer and topic. */
+  readonly #lines = new Map<string, Job[]>();
+  readonly #staging = new Set<Promise<void>>();
+  #lineBytes = 0;
+  #waiters: (() => void)[] = [];
+
+  constructor(state: State, deliveries: Deliveries, maxMessageBytes: number) {
+    this.#state = state;
+    this.#deliveries = deliveries;
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /**
+   * Takes a PUBLISH; its RECEIPT comes when it is on disk.
+   *
+   * @returns A promise when the publisher has to wait before its next message.
+   * @throws {MomError} `topic_invalid`, `message_too_large`, `bad_message`,
+   *   `unsupported`: refused for good. `storage_full`: refused now.
+   */
+  publish(session: Session, message: Publish): void | Promise<void> {
+    const producer = this.#producerOf(session, message);
+    const job = { session, message, producer };
+    if (this.#lines.size > 0) {
+      const line = this.#lines.get(lineKey(job));
+      if (line !== undefined) {
+        line.push(job);
+        this.#lineBytes += message.batch.length;
+        return this.pressure();
+      }
+    }
+    const rest = this.#take(job);
+    if (rest !== null) this.#openLine(rest);
+    this.#state.commits.finish();
+    return this.pressure();
+  }
+
+  /** A promise while too much waits for the disk. */
+  pressure(): void | Promise<void> {
+    if (!this.#isPressed) return;
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** Less waits for the disk than before: lets publishers go on. */
+  relieve(): void {
+    if (this.#waiters.length === 0 || this.#isPressed) return;
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  /** Resolves when no large record is being written. */
+  async idle(): Promise<void> {
+    while (this.#staging.size > 0) await Promise.all(this.#staging);
+  }
+
+  /** Lets everybody go. */
+  stop(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+
+  get #isPressed(): boolean {
+    return this.#state.store.dirtyBytes > PRESSURE_BYTES ||
+      this.#lineBytes > STAGED_BYTES_MAX;
+  }
+
+  #producerOf(session: Session, message: Publish): Producer {
+    const producer = session.producers.get(message.producer.toHex());
+    if (producer !== undefined) return producer;
+    throw new MomError(
+      "bad_message",
+      session.role === "daemon"
+        ? "Cannot publish: the producer was not introduced"
+        : "Cannot publish: the producer is not the attached handle",
+    );
+  }
+
+  /** Accepts and answers a job, or throws its refusal. Gives what has to be staged. */
+  #take(job: Job): Rest | null {
+    const { message, producer, session } = job;
+    const topic = this.#state.topics.get(message.topic);
+    if (topic === undefined) checkPublishTopic(message.topic);
+    this.#checkBatch(message);
+    const last = topic === undefined
+      ? 0
+      : producer.sequences.get(topic.log)?.last ?? 0;
+    const known = last - message.firstSequence + 1;
+    if (known >= message.count) {
+      this.#receipt(session, message.request, null);
+      return null;
+    }
+    if (last < message.previous) {
+      this.#refuseSequence(session, message, last);
+      return null;
+    }
+    if (!this.#state.store.canAppend()) {
+      throw new MomError(
+        "storage_full",
+        `Cannot publish to "${message.topic}": the broker's disk is full`,
+      );
+    }
+    const rest = this.#restOf(job, Math.max(0, known));
+    return this.#accept(rest) ? null : rest;
+  }
+
+  #checkBatch(message: Publish): void {
+    checkAttributes(message.attributes);
+    const { batch, count } = message;
+    const has = countRecords(batch);
+    if (has !== count) {
+      throw new MomError(
+        "bad_message",
+        `Cannot publish: the batch has ${has} records, not ${count}`,
+      );
+    }
+    const limit = this.#maxMessageBytes + RECORD_EXTRA_BYTES;
+    if (batch.length <= limit) return;
+    for (let at = 0; at < batch.length;) {
+      const end = recordEnd(batch, at);
+      if (end - at > limit) {
+        throw new MomError(
+          "message_too_large",
+          `Cannot publish: a record of ${end - at} bytes, at most ${limit}`,
+        );
+      }
+      at = end;
+    }
+  }
+
+  #restOf(job: Job, known: number): Rest {
+    const { message } = job;
+    const { meta, bytes } = this.#metaOf(job);
+    return {
+      job,
+      meta,
+      metaBytes: bytes,
+      body: known === 0
+        ? message.batch
+        : message.batch.subarray(splitOffset(message.batch, known)),
+      count: message.count - known,
+      sequence: message.firstSequence + known,
+      offset: null,
+    };
+  }
+
+  #metaOf(job: Job): { meta: ItemMeta; bytes: Uint8Array } {
+    const { producer, message } = job;
+    const senderKey = this.#senderOf(producer)?.key ?? 0;
+    const left = remainingMs(message.attributes);
+    const attributes: Attributes = left === null
+      ? message.attributes
+      : withRemaining(message.attributes, null);
+    const meta = {
+      senderKey,
+      sender: producer.sender,
+      expiresAtMs: left === null ? null : this.#state.nowMs() + left,
+      attributes: attributes?.size === 0 ? null : attributes,
+    };
+    if (left !== null || meta.attributes !== null) {
+      return { meta, bytes: encodeMeta(meta) };
+    }
+    if (producer.plainMeta?.userKey !== senderKey) {
+      producer.plainMeta = { userKey: senderKey, bytes: encodeMeta(meta) };
+    }
+    return { meta, bytes: producer.plainMeta.bytes };
+  }
+
+  #senderOf(producer: Producer): User | undefined {
+    return this.#state.users.get(producer.sender);
+  }
+
+  /** Appends what is left, up to a record that has to be staged; whether that was all. */
+  #accept(rest: Rest): boolean {
+    const most = ITEM_BYTES_MAX - rest.metaBytes.length;
+    const { session, message } = rest.job;
+    while (rest.count > 0) {
+      const piece = cutBatch(rest.body, most);
+      if (piece.bytes > most) return false;
+      this.#append(rest, piece.bytes, piece.count);
+    }
+    this.#receipt(session, message.request, rest.offset);
+    return true;
+  }
+
+  #append(rest: Rest, bytes: number, count: number): void {
+    const { commits } = this.#state;
+    commits.makeRoom(bytes + rest.metaBytes.length);
+    const topic = this.#topicFor(rest.job);
+    const body = rest.body.subarray(0, bytes);
+    const base = commits.append(topic.log, count, rest.metaBytes, body);
+    this.#accepted(rest, topic, base, count, body);
+  }
+
+  /** In the group of the append: everything that goes with it. */
+  #accepted(
+    rest: Rest,
+    topic: Topic,
+    base: number,
+    count: number,
+    body: Uint8Array,
+  ): void {
+    const state = this.#state;
+    const { producer, message } = rest.job;
+    const batch = {
+      topic,
+      base,
+      count,
+      position: state.store.openPosition,
+      timeMs: state.store.openTime,
+      meta: rest.meta,
+      body,
+    };
+    if (rest.sequence === message.firstSequence) rest.offset = base;
+    rest.sequence += count;
+    rest.count -= count;
+    rest.body = rest.body.subarray(body.length);
+    state.producers.advance(producer, topic.log, rest.sequence - 1);
+    this.#settleOwn(topic, rest.meta, base, base + count);
+    state.commits.whenDone(() => this.#deliveries.release(batch));
+  }
+
+  /** Settles the sender's own messages with their append, where they would come next. */
+  #settleOwn(topic: Topic, meta: ItemMeta, base: number, end: number): void {
+    const reader = this.#state.users.get(meta.sender)?.readers.get(topic.log);
+    if (reader === undefined || reader.user.key !== meta.senderKey) return;
+    const isNext = reader.settled.floor === base ||
+      reader.user.flow?.isLive === true;
+    if (!isNext || reader.wantsEcho(base)) return;
+    this.#state.settle(reader, base, end, RESULTS.own);
+  }
+
+  /** The topic, with all rows that it is to have. */
+  #topicFor(job: Job): Topic {
+    const { topics } = this.#state;
+    const nowMs = this.#state.nowMs();
+    const name = job.message.topic;
+    const topic = topics.get(name) ?? topics.create(name, nowMs);
+    topics.touch(topic, nowMs);
+    this.#state.matchTopic(topic);
+    return topic;
+  }
+
+  /** Opens a line: what follows of the same producer and topic waits in it. */
+  #openLine(rest: Rest): void {
+    const key = lineKey(rest.job);
+    const line: Job[] = [];
+    this.#lines.set(key, line);
+    const work = this.#serveLine(line, rest)
+      .catch((error) => this.#state.onDefect(error))
+      .finally(() => {
+        this.#lines.delete(key);
+        this.#staging.delete(work);
+        this.relieve();
+      });
+    this.#staging.add(work);
+  }
+
+  async #serveLine(line: Job[], first: Rest): Promise<void> {
+    await this.#acceptAll(first);
+    while (true) {
+      const job = line.shift();
+      if (job === undefined) return;
+      this.#lineBytes -= job.message.batch.length;
+      try {
+        const rest = this.#take(job);
+        if (rest !== null) await this.#acceptAll(rest);
+      } catch (error) {
+        this.#refuse(job, error);
+      }
+      this.#state.commits.finish();
+    }
+  }
+
+  /** Accepts what is left, staging what has to be. */
+  async #acceptAll(rest: Rest): Promise<void> {
+    try {
+      do await this.#stage(rest); while (!this.#accept(rest));
+    } catch (error) {
+      this.#refuse(rest.job, error);
+    }
+    this.#state.commits.finish();
+  }
+
+  /** Writes the large record in front beside the log, then appends a pointer to it. */
+  async #stage(rest: Rest): Promise<void> {
+    const { store, commits } = this.#state;
+    const body = rest.body.subarray(0, recordEnd(rest.body, 0));
+    this.#lineBytes += body.length;
+    const blob = await store.stage(body).finally(() => {
+      this.#lineBytes -= body.length;
+    });
+    if (rest.job.producer.isGone) {
+      store.discardStaged(blob);
+      throw new MomError("bad_message", "Cannot publish: the producer ended");
+    }
+    commits.makeRoom(rest.metaBytes.length);
+    const topic = this.#topicFor(rest.job);
+    const base = commits.appendStaged(topic.log, rest.metaBytes, blob);
+    this.#accepted(rest, topic, base, 1, body);
+  }
+
+  #refuse(job: Job, error: unknown): void {
+    if (!(error instanceof MomError)) throw error;
+    const { session, message } = job;
+    session.send(toError(message.request, error.code, error.message, null));
+  }
+
+  /** As a receipt it tells what is on disk, so it waits for the disk. */
+  #refuseSequence(session: Session, message: Publish, last: number): void {
+    const text = `Cannot publish to "${message.topic}": the last sequence is ` +
+      `${last}, not ${message.previous}`;
+    const details = new Map([["last", last]]);
+    const answer = toError(message.request, "out_of_sequence", text, details);
+    this.#state.commits.whenDone(() => session.send(answer));
+  }
+
+  #receipt(session: Session, request: number, offset: number | null): void {
+    this.#state.commits.whenDone(() =>
+      session.send({ type: "RECEIPT", request, level: LEVEL.broker, offset })
+    );
+  }
+}
+
+function lineKey({ producer, message }: Job): string {
+  return `${producer.key} ${message.topic}`;
+}
+
+function checkPublishTopic(topic: string): void {
+  checkTopic(topic);
+  if (!isOwnTopic(topic)) return;
+  throw new MomError(
+    "topic_invalid",
+    `Cannot publish to "${topic}": topics that begin with "$" are mom's own`,
+  );
+}
+
+function toError(
+  request: number,
+  code: ErrorCode,
+  message: string,
+  details: Map<string, unknown> | null,
+): {
+  type: "ERROR";
+  request: number;
+  code: ErrorCode;
+  message: string;
+  details: Map<string, unknown> | null;
+} {
+  return { type: "ERROR", request, code, message, details };
+}

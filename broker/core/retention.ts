@@ -1,0 +1,187 @@
+/**
+ * Retention: what stays for late starts, how long a subscription may hold messages
+ * back, and what goes when the store outgrows its share of the disk.
+ *
+ * @module
+ */
+
+import { toLogId } from "../../protocol/log_id.ts";
+import { RESULTS } from "./counts.ts";
+import { missingInAll, type Reader } from "./readers.ts";
+import type { State } from "./state.ts";
+import { LAST_PUBLISH_STEP_MS, type Topic } from "./topics.ts";
+
+const HOUR_MS = 60 * 60 * 1000;
+const MIB = 1024 * 1024;
+
+/** What is kept and for how long. */
+export interface RetentionLimits {
+  /** A topic keeps messages for late starts for so long, ms. */
+  readonly keepMs: number;
+  /** … and so many bytes of them. */
+  readonly keepBytes: number;
+  /** A subscription holds messages back for so long, ms. */
+  readonly holdMs: number;
+  /** … and so many bytes of them. */
+  readonly holdBytes: number;
+  /** What all messages together may take, in bytes. */
+  readonly storeBytes: number;
+  /** A topic without anything is forgotten after so long, ms. */
+  readonly forgetMs: number;
+  /** A producer that is not heard of is forgotten after so many days. */
+  readonly producerDays: number;
+}
+
+/** What holds unless told otherwise; the share of the disk is to be measured. */
+export const RETENTION_LIMITS: RetentionLimits = {
+  keepMs: 24 * HOUR_MS,
+  keepBytes: 64 * MIB,
+  holdMs: 7 * 24 * HOUR_MS,
+  holdBytes: 4096 * MIB,
+  storeBytes: Infinity,
+  forgetMs: 24 * HOUR_MS,
+  producerDays: 90,
+};
+
+/** Topics looked at in one go, beside those published to lately. */
+const TOPICS_PER_TICK = 1_000;
+/** Nothing younger than this goes to make room, ms. */
+const YOUNGEST_MS = 1_000;
+
+/** Trims logs and forgets topics. */
+export class Retention {
+  readonly #state: State;
+  readonly #limits: RetentionLimits;
+  #round: Iterator<Topic> | null = null;
+
+  constructor(state: State, limits: RetentionLimits) {
+    this.#state = state;
+    this.#limits = limits;
+  }
+
+  /** Looks at some topics; all have their turn in time. */
+  tick(): void {
+    for (const topic of this.#state.topics.takeLately()) this.#look(topic);
+    for (let n = 0; n < TOPICS_PER_TICK; n++) {
+      this.#round ??= this.#state.topics.all();
+      const next = this.#round.next();
+      if (next.done === true) {
+        this.#round = null;
+        break;
+      }
+      this.#look(next.value);
+    }
+    this.#keepShare();
+    this.#state.commits.finish();
+  }
+
+  /** Forgets producers that were silent for long; `isPresent` keeps one. */
+  forgetProducers(isPresent: (id: string) => boolean): void {
+    this.#state.producers.forgetSilent(
+      this.#limits.producerDays,
+      this.#state.nowMs(),
+      (producer) => isPresent(producer.id.toHex()),
+    );
+    this.#state.commits.finish();
+  }
+
+  #look(topic: Topic): void {
+    if (topic.isGone) return;
+    const { store } = this.#state;
+    const { keepBytes, keepMs, holdBytes, holdMs } = this.#limits;
+    const { log } = topic;
+    if (store.begin(log) === store.end(log)) return this.#forgetIfIdle(topic);
+    const late = store.trimTarget(log, { keepBytes, olderThanMs: keepMs });
+    const held = store.trimTarget(log, {
+      keepBytes: holdBytes,
+      olderThanMs: holdMs,
+    });
+    this.#trim(topic, Math.max(Math.min(late, neededFrom(topic)), held));
+  }
+
+  #forgetIfIdle(topic: Topic): void {
+    const idleMs = this.#state.nowMs() - topic.lastPublishMs;
+    if (idleMs < this.#limits.forgetMs + LAST_PUBLISH_STEP_MS) return;
+    if (topic.readers.length > 0) return;
+    if (this.#state.filters.match(topic.name).length > 0) return;
+    this.#state.forgetTopic(topic);
+  }
+
+  /** Above the share of the disk: first what nobody waits for goes, then the oldest backlog. */
+  #keepShare(): void {
+    const { storeBytes } = this.#limits;
+    if (this.#state.store.liveBytes <= storeBytes) return;
+    const topics = [...this.#state.topics.all()];
+    for (const mayDrop of [false, true]) {
+      for (
+        let ageMs = this.#limits.holdMs;
+        ageMs > YOUNGEST_MS;
+        ageMs = Math.floor(ageMs / 2)
+      ) {
+        // What is trimmed stays in the files until its deletion has had its turn.
+        if (this.#bytesOf(topics) <= storeBytes) return;
+        for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
+      }
+    }
+  }
+
+  #trimOlder(topic: Topic, olderThanMs: number, mayDrop: boolean): void {
+    const target = this.#state.store.trimTarget(topic.log, { olderThanMs });
+    this.#trim(topic, mayDrop ? target : Math.min(target, neededFrom(topic)));
+  }
+
+  #bytesOf(topics: readonly Topic[]): number {
+    const { store } = this.#state;
+    return topics.reduce((sum, { log }) => sum + store.bytes(log), 0);
+  }
+
+  #trim(topic: Topic, begin: number): void {
+    if (begin <= this.#state.store.begin(topic.log)) return;
+    for (const reader of [...topic.readers]) this.#drop(reader, begin);
+    this.#state.commits.trim(topic.log, begin);
+  }
+
+  /** What a reader still waits for below `begin` will not come. */
+  #drop(reader: Reader, begin: number): void {
+    const { user, topic, settled, custody } = reader;
+    const end = Math.min(begin, reader.claimEnd);
+    if (reader.firstOpen(settled.floor) >= end) return;
+    const lost = missingInAll([settled, custody], settled.floor, end);
+    let dropped = 0;
+    for (const [from, to] of lost) {
+      dropped += this.#state.settle(reader, from, to, RESULTS.trimmed);
+      this.#tell(reader, from, to);
+    }
+    this.#state.logger.warn("backlog_trimmed", {
+      user: user.id,
+      topic: topic.name,
+      messages: dropped,
+    });
+  }
+
+  #tell(reader: Reader, from: number, to: number): void {
+    const { flow } = reader.user;
+    if (flow === null || !flow.isOpen || to <= reader.next) return;
+    const message = {
+      type: "GAP" as const,
+      targets: [flow.ref, 0],
+      logId: toLogId(this.#state.store.epoch, reader.topic.log),
+      from: Math.max(from, reader.next),
+      to,
+      reason: "trimmed",
+    };
+    this.#state.commits.whenDone(() => {
+      if (flow.isCurrent) flow.session.send(message);
+    });
+  }
+}
+
+/** The first offset that a reader still needs from the log; its end if none does. */
+function neededFrom(topic: Topic): number {
+  let needed = Infinity;
+  for (const reader of topic.readers) {
+    const first = reader.firstOpen(reader.settled.floor);
+    if (first < reader.claimEnd) needed = Math.min(needed, first);
+  }
+  return needed;
+}

@@ -1,0 +1,36 @@
+/**
+ * What must outlive everything it was counted for: sums of subscriptions, users
+ * and topics that have ended, and the next user's key.
+ *
+ * @module
+ */
+
+import { Counts } from "./counts.ts";
+import { type Entity, EntryReader, type Field, TABLES } from "./entries.ts";
+
+/** One entry for the whole store. */
+export class Totals implements Entity {
+  readonly table: number = TABLES.totals;
+  readonly key = 0;
+  isDirty = false;
+  isGone = false;
+  /** Keys of users are never used again: stored messages name their senders by them. */
+  nextUserKey = 1;
+  /** Messages that were published to topics forgotten since. */
+  published = 0;
+  /** What became of messages of subscriptions that have ended. */
+  readonly ended: Counts = new Counts();
+
+  /** @param bytes Its entry, if there is one. */
+  constructor(bytes: Uint8Array | undefined) {
+    if (bytes === undefined) return;
+    const entry = new EntryReader("totals", bytes);
+    this.nextUserKey = entry.number();
+    this.published = entry.number();
+    this.ended.addAll(Counts.read(entry.list()));
+  }
+
+  toFields(): Field[] {
+    return [this.nextUserKey, this.published, this.ended.toFields()];
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * The broker as a program: `deno task broker`.
+ *
+ * @module
+ */
+
+import { parseArgs } from "../deps/cli.ts";
+import { processHost } from "../program/host.ts";
+import { runProgram } from "../program/run.ts";
+import { formatAddress } from "../protocol/address.ts";
+import { Broker } from "./broker.ts";
+import { BROKER_PROGRAM, toBrokerSettings } from "./settings.ts";
+
+await runProgram({
+  role: "broker",
+  spec: BROKER_PROGRAM,
+  parse: (args, options) => parseArgs(args, options),
+  host: processHost,
+  start: async (given, logger) => {
+    const settings = toBrokerSettings(given);
+    const { promise: failed, resolve: onFailed } = Promise.withResolvers();
+    const broker = await Broker.start({ ...settings, logger, onFailed });
+    const { http } = broker;
+    const address = formatAddress(broker.address);
+    const { data } = settings;
+    return {
+      ready: { address, http, data },
+      stop: () => broker.stop(),
+      failed,
+    };
+  },
+});
