@@ -97,6 +97,12 @@ export class OffsetSet {
     return list;
   }
 
+  /** All ranges, the one below the floor included. */
+  spans(): OffsetRange[] {
+    const above = this.ranges();
+    return this.#floor === 0 ? above : [[0, this.#floor], ...above];
+  }
+
   /** Whether `offset` is in the set. */
   has(offset: number): boolean {
     if (offset < this.#floor) return true;
