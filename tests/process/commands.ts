@@ -22,8 +22,11 @@ export const ROOT = decodeURIComponent(
 );
 
 /** The command of a task, or the one that the environment names instead. */
-export function taskCommand(task: "broker" | "daemon" | "shell"): Command {
-  const named = Deno.env.get(`MOM_TEST_${task.toUpperCase()}`);
+export function taskCommand(
+  task: "broker" | "daemon" | "shell",
+  environment: Record<string, string> = Deno.env.toObject(),
+): Command {
+  const named = environment[`MOM_TEST_${task.toUpperCase()}`];
   const [program, ...args] = (named || config.tasks[task]).split(" ");
   return { program: program === "deno" ? Deno.execPath() : program, args };
 }
@@ -40,14 +43,13 @@ export function testCommand(path: string): Command {
  */
 export function testEnvironment(
   stateFolder: string,
-  more: Record<string, string> = {},
+  environment: Record<string, string> = Deno.env.toObject(),
 ): Record<string, string> {
-  const kept = Object.entries(Deno.env.toObject())
+  const kept = Object.entries(environment)
     .filter(([name]) => !name.startsWith("MOM_"));
   return {
     ...Object.fromEntries(kept),
     XDG_STATE_HOME: stateFolder,
     NO_COLOR: "1",
-    ...more,
   };
 }

@@ -70,6 +70,7 @@ export class Program implements AsyncDisposable {
     this.ended = this.#child.status.then(async (status) => {
       this.#isOver = true;
       await this.#reading;
+      await this.endInput();
       return status;
     });
   }
@@ -104,7 +105,7 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  /** Ends its stdin. */
+  /** Ends its stdin; may be called twice. */
   async endInput(): Promise<void> {
     try {
       await this.#writer.close();
@@ -141,11 +142,8 @@ export class Program implements AsyncDisposable {
 
   /** Ends it, by force if need be. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isOver) {
-      this.signal("SIGKILL");
-      await this.ended;
-    }
-    await this.endInput();
+    if (!this.#isOver) this.signal("SIGKILL");
+    await this.ended;
   }
 
   async #readReady(timeoutMs: number): Promise<ReadyLine> {
