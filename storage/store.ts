@@ -118,6 +118,8 @@ export class Store {
   #nextLog: number;
   #waitingBytes = 0;
   #isSealing = false;
+  /** Whether the owner asked for a commit: before, it may still be loading. */
+  #isStarted = false;
   #isClosed = false;
   #closing: Promise<void> | null = null;
   #filesBytes = 0;
@@ -425,6 +427,7 @@ export class Store {
   /** There is something to commit: begins in this turn, or when the commit in flight is through. */
   commit(): void {
     this.#assertWritable();
+    this.#isStarted = true;
     this.#committer.request();
   }
 
@@ -435,6 +438,7 @@ export class Store {
    */
   committed(): Promise<void> {
     if (this.#isClosed) return Promise.reject(closedError());
+    this.#isStarted = true;
     this.#committer.request();
     return this.#committer.whenCommitted(this.#open.serial);
   }
@@ -508,7 +512,9 @@ export class Store {
   #newCommitter(versionstamp: string): Committer {
     return new Committer(this.#place.writer, versionstamp, this.#fold, {
       seal: () => this.#seal(),
-      hasUpkeep: () => this.#directory.deadCount > 0 || this.#blobs.hasDying,
+      hasUpkeep: () =>
+        this.#isStarted &&
+        (this.#directory.deadCount > 0 || this.#blobs.hasDying),
       onFull: () => this.#space?.giveUpReserve() ?? Promise.resolve(false),
       onFailed: (error) => this.#options.onFailed(error),
     });
@@ -611,6 +617,8 @@ export class Store {
   }
 
   #callOwner(): (() => void) | null {
+    // Closed before it was used: the owner may never have come to be.
+    if (!this.#isStarted && this.#open.bytes === 0) return null;
     if (this.#isSealing) {
       throw new MomError("internal", "Cannot append while a group is closed");
     }

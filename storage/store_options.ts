@@ -50,7 +50,8 @@ export interface StoreOptions {
   onFailed(error: MomError): void;
   /**
    * Called when the open group is closed, in the same turn: put what changed
-   * since the last time. Must not append.
+   * since the last time. Must not append. Not called before the first
+   * `commit()` or `committed()`, unless more was appended than a group takes.
    *
    * @returns What to do once the group is on disk, or `null`. Called in the
    *   order of the groups; never, if a commit failed.
