@@ -150,3 +150,21 @@ Deno.test("[O-15] what was killed starts again at once, on the same address, wit
     assert.deepEqual((await take(ana, 1)).map((m) => m.value), [round]);
   }
 });
+
+Deno.test("[O-14] a machine that dies blocks nobody, and its users get everything when it is back", async () => {
+  await using cluster = await Cluster.start({ machines: ["north", "south"] });
+  await using guests = new Guests(cluster);
+  const ana = await guests.connect("north", "ana");
+  const cat = await guests.connect("south", "cat");
+  const eve = await guests.connect(null, "eve");
+  await ana.subscribe("t");
+  await cat.subscribe("t");
+  await cluster.daemon("north").kill();
+  const count = 2_000;
+  await eve.publishMany("t", range(count), { level: "broker" });
+  assert.deepEqual(await takeValues(cat, count), range(count));
+  const { subscriptions } = await cluster.brokerStatus("user=ana@north");
+  assert.equal(subscriptions[0].pending, count);
+  await cluster.daemon("north").start();
+  assert.deepEqual(await takeValues(ana, count), range(count));
+});
