@@ -75,6 +75,8 @@ export class Inbox {
   /** Rises when reading begins anew; what an older read brings is dropped. */
   #generation = 0;
   #reading: Promise<void> | null = null;
+  /** The store could not be read: the daemon ends. */
+  #isFailed = false;
 
   constructor(ledger: Ledger, owner: InboxOwner, log: number) {
     this.#ledger = ledger;
@@ -167,13 +169,15 @@ export class Inbox {
   }
 
   #wantsMore(): boolean {
-    return this.#ready.length === 0 && this.#owner.app?.hasRoom === true &&
+    return !this.#isFailed && this.#ready.length === 0 &&
+      this.#owner.app?.hasRoom === true &&
       this.#next < this.#ledger.store.committedEnd(this.log);
   }
 
   async #run(): Promise<void> {
     while (this.#wantsMore()) {
       const generation = this.#generation;
+      const end = this.#ledger.store.committedEnd(this.log);
       const wants = [{ log: this.log, next: this.#next }];
       const results = await this.#ledger.store.readInOrder(wants, READ_BYTES);
       for (const result of results) {
@@ -181,8 +185,10 @@ export class Inbox {
         if ("damaged" in result) this.#skip(result.base + result.count);
         else await this.#take(result, generation);
       }
-      if (results.length === 0) break;
-      if (generation === this.#generation) this.#pushReady();
+      if (generation !== this.#generation) continue;
+      // What was trimmed meanwhile needs no reading.
+      if (results.length === 0) this.#next = Math.max(this.#next, end);
+      this.#pushReady();
     }
   }
 

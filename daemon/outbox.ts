@@ -53,8 +53,12 @@ const READ_BYTES = 512 * 1024;
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
-/** Without a receipt for this long the link counts as stalled: bounds, and factor of the usual time. */
-const STALL = { minMs: 50, maxMs: 200, factor: 4, checkMs: 25 } as const;
+/**
+ * Without a receipt for this long the link counts as stalled: bounds, and factor
+ * of the usual time. Looked at in steps, and only believed at the second look: the
+ * first may come late, with receipts lying unread because this process was busy.
+ */
+const STALL = { minMs: 50, maxMs: 150, factor: 4, checkMs: 20 } as const;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
 
@@ -101,6 +105,8 @@ export class Outbox {
   #inSender = new OffsetSet();
   #drainNext = 0;
   #draining: Promise<void> | null = null;
+  /** The store could not be read: the daemon ends. */
+  #isFailed = false;
   #drainBytes = 0;
   // The link
   #port: Port | null = null;
@@ -111,6 +117,7 @@ export class Outbox {
   #progressMs = 0;
   #usualMs = 5;
   #isStalled = false;
+  #isDoubted = false;
   #stallTimer: Timer | null = null;
   #retryTimer: Timer | null = null;
   #room: (() => void)[] = [];
@@ -366,6 +373,8 @@ export class Outbox {
 
   /** Takes everything unanswered of a stream to the outbox; it stays on its way. */
   #shift(stream: PublishStream): void {
+    if (stream.unstored === 0) return;
+    stream.unstored = 0;
     for (const batch of stream.sender) {
       const { tag } = batch;
       if (tag.isStored) continue;
@@ -471,6 +480,7 @@ export class Outbox {
     const { sender } = stream;
     if (sender.first()?.tag.isStored === false) {
       const batch = sender.refused(request);
+      if (batch !== null) stream.unstored--;
       for (const { port, request } of batch?.tag.waiters ?? []) {
         port.send({ ...message, request });
       }
@@ -490,9 +500,7 @@ export class Outbox {
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {
-    const first = [...stream.sender].find((batch) => batch.request === request);
-    if (first === undefined) return;
-    if (first.tag.isStored && error.retriable) {
+    if (stream.sender.first()?.tag.isStored && error.retriable) {
       // Answered already: it is kept and tried again.
       stream.sender.rewind();
       this.#retryLater();
@@ -540,7 +548,10 @@ export class Outbox {
       else refuse(waiter, error);
     }
     tag.waiters = [];
-    if (!tag.isStored) return;
+    if (!tag.isStored) {
+      stream.unstored--;
+      return;
+    }
     const last = batch.firstSequence + batch.count - 1;
     stream.outboxCount -= batch.count;
     stream.drainedLast = Math.max(stream.drainedLast, last);
@@ -578,6 +589,7 @@ export class Outbox {
     if (sender.size === 0 && item.previous > sender.accepted) {
       stream.resetSender(item.previous);
     }
+    if (!tag.isStored) stream.unstored++;
     stream.sender.push({
       firstSequence: item.firstSequence,
       count: item.count,
@@ -648,7 +660,10 @@ export class Outbox {
   #drain(): void {
     if (this.#draining !== null || !this.#canDrain()) return;
     this.#draining = this.#runDrain()
-      .catch((error) => this.#context.ledger.fail(error))
+      .catch((error) => {
+        this.#isFailed = true;
+        this.#context.ledger.fail(error);
+      })
       .finally(() => {
         this.#draining = null;
         // Something may have come between the last look and here.
@@ -659,6 +674,7 @@ export class Outbox {
   #canDrain(): boolean {
     const { ledger, outboxLog } = this.#context;
     return this.#port !== null && this.#retryTimer === null &&
+      !this.#isFailed &&
       this.#drainBytes < DRAIN_WINDOW_BYTES &&
       this.#drainNext < ledger.store.committedEnd(outboxLog);
   }
@@ -667,6 +683,7 @@ export class Outbox {
     const { ledger, outboxLog: log } = this.#context;
     while (this.#canDrain()) {
       const generation = this.#generation;
+      const end = ledger.store.committedEnd(log);
       const results = await ledger.store.readInOrder([{
         log,
         next: this.#drainNext,
@@ -684,7 +701,10 @@ export class Outbox {
         if (generation !== this.#generation) return;
         this.#drainNext = base + count;
       }
-      if (results.length === 0) return;
+      // What was trimmed meanwhile needs no draining.
+      if (results.length === 0) {
+        this.#drainNext = Math.max(this.#drainNext, end);
+      }
     }
   }
 
@@ -725,6 +745,19 @@ export class Outbox {
     return sent;
   }
 
+  #stall(): void {
+    this.#isStalled = true;
+    for (const stream of this.#movingStreams()) this.#shift(stream);
+    this.#wake();
+  }
+
+  /** The streams with something on its way. */
+  #movingStreams(): Set<PublishStream> {
+    const streams = new Set<PublishStream>();
+    for (const { stream } of this.#sent.values()) streams.add(stream);
+    return streams;
+  }
+
   #watch(): void {
     if (this.#stallTimer !== null || this.#sent.size === 0) return;
     this.#stallTimer = this.#context.clock.setTimer(
@@ -741,11 +774,9 @@ export class Outbox {
       STALL.maxMs,
       Math.max(STALL.minMs, STALL.factor * this.#usualMs),
     );
-    if (silentMs >= patienceMs && !this.#isStalled) {
-      this.#isStalled = true;
-      for (const { stream } of this.#sent.values()) this.#shift(stream);
-      this.#wake();
-    }
+    if (silentMs < patienceMs) this.#isDoubted = false;
+    else if (!this.#isDoubted) this.#isDoubted = true;
+    else if (!this.#isStalled) this.#stall();
     this.#watch();
   }
 

@@ -73,6 +73,8 @@ export class PublishStream implements Saveable {
   drainedLast = 0;
   /** Records in the outbox. */
   outboxCount = 0;
+  /** Batches in the sender that do not go to the outbox, so far. */
+  unstored = 0;
   /** Waiting for level `broker` of what lies in the outbox, in order. */
   outboxWaiters: Waiter[] = [];
   sender = new ProducerStream<BatchTag>();
