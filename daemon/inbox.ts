@@ -145,9 +145,15 @@ export class Inbox {
   pump(): void {
     this.#pushReady();
     if (this.#reading !== null || !this.#wantsMore()) return;
-    this.#reading = this.#run().catch((error) => this.#ledger.fail(error))
+    this.#reading = this.#run()
+      .catch((error) => {
+        this.#isFailed = true;
+        this.#ledger.fail(error);
+      })
       .finally(() => {
         this.#reading = null;
+        // Something may have come between the last look and here.
+        this.pump();
       });
   }
 
