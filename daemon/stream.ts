@@ -245,11 +245,17 @@ export class ProducerStream<T> {
    * sendings are ignored from now on, so one disturbance costs one repetition.
    *
    * @param last May be lower than before, when the other side lost what it had.
+   * @param isAnswer Whether having the batch is the final answer to it; otherwise
+   *   it goes out again and is answered as known.
    * @returns The batches that the other side has whole: answered by this.
    * @throws {MomError} `bad_message` if the answer contradicts the request; the
    *   connection is of no use then.
    */
-  outOfSequence(request: number, last: number): PendingBatch<T>[] {
+  outOfSequence(
+    request: number,
+    last: number,
+    isAnswer: (batch: PendingBatch<T>) => boolean = () => true,
+  ): PendingBatch<T>[] {
     const index = this.#find(request);
     if (index === -1) return [];
     const { previous } = this.#entries[index]!;
@@ -261,7 +267,7 @@ export class ProducerStream<T> {
     }
     this.rewind();
     this.#accepted = last;
-    return this.#removeThrough(last);
+    return this.#removeThrough(last, isAnswer);
   }
 
   /** The connection is lost: everything goes out again. */
@@ -317,14 +323,16 @@ export class ProducerStream<T> {
     return entry;
   }
 
-  #removeThrough(last: number): PendingBatch<T>[] {
-    const removed: PendingBatch<T>[] = [];
-    let first = this.#entries[this.#head];
-    while (first !== undefined && lastOf(first) <= last) {
-      removed.push(this.#remove(this.#head));
-      first = this.#entries[this.#head];
+  #removeThrough(
+    last: number,
+    isAnswer: (batch: PendingBatch<T>) => boolean,
+  ): PendingBatch<T>[] {
+    const known = this.#entries.slice(this.#head)
+      .filter((entry) => lastOf(entry!) <= last && isAnswer(entry!));
+    for (const entry of known) {
+      this.#remove(this.#entries.indexOf(entry, this.#head));
     }
-    return removed;
+    return known as PendingBatch<T>[];
   }
 
   #trim(): void {

@@ -1,0 +1,222 @@
+/**
+ * What became of what a handle received, until who answers for it has confirmed
+ * that (PROTOCOL 7): outcomes gather, go out as merged ranges in numbered ACKs,
+ * and are remembered until CONFIRM; after a lost connection all of them go along
+ * with ATTACH. Pure; its owner sends.
+ *
+ * An ACK has two numbers: its serial counts over the handle's whole life, its
+ * number on the wire since the last ATTACHED.
+ *
+ * @module
+ */
+
+import { MomError } from "../../protocol/errors.ts";
+import { epochOf } from "../../protocol/log_id.ts";
+import { OUTCOME, type Outcome } from "../../protocol/messages.ts";
+import type { Acknowledging } from "./message.ts";
+
+/** Outcomes that go or went out together. */
+interface Ack {
+  readonly serial: number;
+  /** Flat: kind, logId, from, to. */
+  readonly outcomes: number[];
+  /** How many offsets. */
+  count: number;
+  /** Who waits for the confirmation. */
+  confirmed: PromiseWithResolvers<void> | null;
+}
+
+/** Ranges after which an ACK goes out at the latest. */
+const RANGES_MAX = 1_024;
+/** Offsets after which an ACK goes out at the latest. */
+const OFFSETS_MAX = 4_096;
+
+/** The outcomes of one handle. */
+export class Acknowledger implements Acknowledging {
+  readonly #onUrgent: () => void;
+  #open: Ack = newAck(1);
+  /** Those that were sent or listed in ATTACH, in the order of their serials. */
+  #sent: Ack[] = [];
+  #held = new Map<number, Set<number>>();
+  #unconfirmed = 0;
+  #confirmedSerial = 0;
+  /** Serial before that of the ACK with number 1 on this connection. */
+  #base = 0;
+
+  /** @param onUrgent Called when somebody waits for what has gathered. */
+  constructor(onUrgent: () => void) {
+    this.#onUrgent = onUrgent;
+  }
+
+  /** Offsets that are held or have an outcome that is not confirmed. */
+  get unconfirmed(): number {
+    return this.#unconfirmed;
+  }
+
+  /** Whether outcomes wait to be sent. */
+  get isPending(): boolean {
+    return this.#open.count > 0;
+  }
+
+  /** Whether so many wait that they should be sent now. */
+  get isFull(): boolean {
+    return this.#open.count >= OFFSETS_MAX ||
+      this.#open.outcomes.length >= RANGES_MAX * 4;
+  }
+
+  /** Whether everything is confirmed, but for what is held. */
+  get isSettled(): boolean {
+    return !this.isPending && this.#sent.length === 0;
+  }
+
+  /**
+   * Notes what became of offsets.
+   *
+   * @returns The number under which that is confirmed.
+   */
+  settle(kind: Outcome, logId: number, from: number, to: number): number {
+    this.#unconfirmed += to - from;
+    return this.#note(kind, logId, from, to);
+  }
+
+  /** Notes that the app has a message and acknowledges it by itself. */
+  hold(logId: number, offset: number): void {
+    let held = this.#held.get(logId);
+    if (held === undefined) this.#held.set(logId, held = new Set());
+    held.add(offset);
+    this.#unconfirmed++;
+  }
+
+  /** {@inheritDoc Acknowledging.release} */
+  release(logId: number, offset: number): number {
+    const held = this.#held.get(logId);
+    held?.delete(offset);
+    if (held?.size === 0) this.#held.delete(logId);
+    return this.#note(OUTCOME.delivered, logId, offset, offset + 1);
+  }
+
+  /** {@inheritDoc Acknowledging.confirmed} */
+  confirmed(serial: number): Promise<void> {
+    if (serial <= this.#confirmedSerial) return Promise.resolve();
+    if (serial === this.#open.serial) {
+      this.#onUrgent();
+      return waitFor(this.#open);
+    }
+    // Serials follow each other without a gap.
+    const ack = this.#sent[serial - this.#sent[0]!.serial]!;
+    return waitFor(ack);
+  }
+
+  /** The next ACK, or `null` when nothing waits. */
+  next(): { number: number; outcomes: number[] } | null {
+    if (!this.isPending) return null;
+    const ack = this.#close();
+    return { number: ack.serial - this.#base, outcomes: ack.outcomes };
+  }
+
+  /** CONFIRM: everything up to this number of the connection is committed. */
+  confirm(number: number): void {
+    this.#confirmThrough(this.#base + number);
+  }
+
+  /**
+   * What ATTACH lists: all that is not confirmed, and what is held. Nothing is
+   * to be sent until {@linkcode Acknowledger.attached}.
+   */
+  known(): number[] {
+    if (this.isPending) this.#close();
+    const known: number[] = [];
+    for (const { outcomes } of this.#sent) known.push(...outcomes);
+    for (const [logId, held] of this.#held) {
+      for (const offset of [...held].sort((a, b) => a - b)) {
+        pushRange(known, OUTCOME.held, logId, offset, offset + 1);
+      }
+    }
+    return known;
+  }
+
+  /**
+   * ATTACHED: what ATTACH listed is committed, except what concerns another
+   * epoch, of which nobody can know (PROTOCOL 5.6).
+   *
+   * @param epoch The one that is valid now; 0 when the daemon knows none yet.
+   */
+  attached(epoch: number): void {
+    for (const ack of this.#sent) {
+      if (ack.confirmed !== null && epoch !== 0 && !isOf(ack, epoch)) {
+        ack.confirmed.reject(
+          new MomError(
+            "outcome_unknown",
+            "Cannot acknowledge: the broker's store was replaced meanwhile",
+          ),
+        );
+      }
+    }
+    this.#base = this.#open.serial - 1;
+    this.#confirmThrough(this.#base);
+  }
+
+  /** Ends all waits. */
+  fail(error: MomError): void {
+    this.#open.confirmed?.reject(error);
+    for (const ack of this.#sent) ack.confirmed?.reject(error);
+  }
+
+  #note(kind: Outcome, logId: number, from: number, to: number): number {
+    this.#open.count += to - from;
+    pushRange(this.#open.outcomes, kind, logId, from, to);
+    return this.#open.serial;
+  }
+
+  #close(): Ack {
+    const ack = this.#open;
+    this.#sent.push(ack);
+    this.#open = newAck(ack.serial + 1);
+    return ack;
+  }
+
+  #confirmThrough(serial: number): void {
+    let confirmed = 0;
+    while (confirmed < this.#sent.length) {
+      const ack = this.#sent[confirmed]!;
+      if (ack.serial > serial) break;
+      this.#unconfirmed -= ack.count;
+      this.#confirmedSerial = ack.serial;
+      ack.confirmed?.resolve();
+      confirmed++;
+    }
+    this.#sent.splice(0, confirmed);
+  }
+}
+
+function newAck(serial: number): Ack {
+  return { serial, outcomes: [], count: 0, confirmed: null };
+}
+
+function waitFor(ack: Ack): Promise<void> {
+  ack.confirmed ??= Promise.withResolvers();
+  return ack.confirmed.promise;
+}
+
+function isOf(ack: Ack, epoch: number): boolean {
+  for (let i = 1; i < ack.outcomes.length; i += 4) {
+    if (epochOf(ack.outcomes[i]!) !== epoch) return false;
+  }
+  return true;
+}
+
+/** Adds a range; one that goes on where the last one ended makes that longer. */
+function pushRange(
+  outcomes: number[],
+  kind: Outcome,
+  logId: number,
+  from: number,
+  to: number,
+): void {
+  const end = outcomes.length;
+  if (
+    end > 0 && outcomes[end - 1] === from && outcomes[end - 3] === logId &&
+    outcomes[end - 4] === kind
+  ) outcomes[end - 1] = to;
+  else outcomes.push(kind, logId, from, to);
+}

@@ -1,0 +1,78 @@
+/**
+ * How much the other side may send (PROTOCOL 6.6): closed until the app asks,
+ * then as wide as the app is quick. Pure.
+ *
+ * @module
+ */
+
+import { LIMITS } from "../../protocol/limits.ts";
+
+/** Width when the app asks for the first time, in bytes. */
+export const WINDOW_BYTES_MIN = 256 * 1024;
+/** Width that it may grow to, in bytes. */
+export const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+
+/** The credit of one handle. Costs are totals since ATTACHED. */
+export class FlowWindow {
+  #width = 0;
+  #granted = 0;
+  #taken = 0;
+  #takenAtRest = 0;
+
+  /** Whether the app has asked at all. */
+  get isOpen(): boolean {
+    return this.#width > 0;
+  }
+
+  /** Bytes that may be on their way or waiting. */
+  get width(): number {
+    return this.#width;
+  }
+
+  /** What a delivery costs. */
+  static costOf(batch: Uint8Array): number {
+    return batch.length + LIMITS.deliverOverheadBytes;
+  }
+
+  /** The app asks. */
+  open(): void {
+    if (this.#width === 0) this.#width = WINDOW_BYTES_MIN;
+  }
+
+  /** A new flow begins. @returns The credit to begin with. */
+  restart(): number {
+    this.#granted = this.#width;
+    this.#taken = this.#takenAtRest = 0;
+    return this.#granted;
+  }
+
+  /** The app has taken deliveries of this cost. */
+  take(cost: number): void {
+    this.#taken += cost;
+  }
+
+  /**
+   * The app has taken all that came, and waits. If it took much since it waited
+   * the last time, the window was what held it up.
+   */
+  rest(): void {
+    if (this.#taken - this.#takenAtRest >= this.#width / 2) {
+      this.#width = Math.min(this.#width * 2, WINDOW_BYTES_MAX);
+    }
+    this.#takenAtRest = this.#taken;
+  }
+
+  /**
+   * The new total to grant, or `null` while it is not worth telling.
+   *
+   * @param isResting The app waits: the window must be told whole, since a large
+   *   message passes only when all of it is free.
+   */
+  grant(isResting: boolean): number | null {
+    const total = this.#taken + this.#width;
+    const more = total - this.#granted;
+    if (more <= 0 || (!isResting && more < this.#width / 4)) return null;
+    this.#granted = total;
+    return total;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Deliveries that were pushed and not taken yet. They stay bytes; one record at
+ * a time is decoded, when it is asked for.
+ *
+ * @module
+ */
+
+import { remainingMs } from "../../protocol/attributes.ts";
+import { contentStart, recordEnd } from "../../protocol/batch.ts";
+import { type Deliver, TARGET_FLAG } from "../../protocol/messages.ts";
+import { FlowWindow } from "./flow_window.ts";
+
+/** A delivery, and how far it is taken. */
+export class InboundBatch {
+  readonly topic: string;
+  readonly sender: string;
+  readonly time: number;
+  readonly logId: number;
+  /** What it costs of the window. */
+  readonly cost: number;
+  /** Whether the app acknowledges by itself. */
+  readonly isManual: boolean;
+  /** Whether an earlier handle may have had it. */
+  readonly isRedelivered: boolean;
+  /** When it expires, on the monotonic clock; `Infinity`: never. */
+  readonly expiresAtMs: number;
+  /** Offset of the first record that is not taken. */
+  offset: number;
+  /** Behind the last one. */
+  readonly endOffset: number;
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  /**
+   * @param message What came.
+   * @param flags Those of its target.
+   * @param suspect Position up to which an earlier handle may have had it.
+   * @param nowMs The monotonic clock.
+   */
+  constructor(message: Deliver, flags: number, suspect: number, nowMs: number) {
+    this.topic = message.topic;
+    this.sender = message.sender;
+    this.time = message.time;
+    this.logId = message.logId;
+    this.cost = FlowWindow.costOf(message.batch);
+    this.isManual = (flags & TARGET_FLAG.manual) !== 0;
+    this.isRedelivered = message.position <= suspect ||
+      (flags & TARGET_FLAG.redelivered) !== 0;
+    this.expiresAtMs = nowMs + (remainingMs(message.attributes) ?? Infinity);
+    this.offset = message.baseOffset;
+    this.endOffset = message.baseOffset + message.count;
+    this.#bytes = message.batch;
+  }
+
+  /** Whether all of it is taken. */
+  get isSpent(): boolean {
+    return this.offset === this.endOffset;
+  }
+
+  /**
+   * Takes the next record.
+   *
+   * @returns Its content, a view.
+   * @throws {MomError} `bad_message` when no record begins there: nothing is
+   *   taken then, and nothing ever will be.
+   */
+  take(): Uint8Array {
+    const start = contentStart(this.#bytes, this.#at);
+    const end = recordEnd(this.#bytes, this.#at);
+    this.#at = end;
+    this.offset++;
+    return this.#bytes.subarray(start, end);
+  }
+}
+
+/** Deliveries in the order in which they came. */
+export class InboundQueue {
+  #batches: (InboundBatch | undefined)[] = [];
+  #head = 0;
+
+  /** The oldest one. */
+  get first(): InboundBatch | undefined {
+    return this.#batches[this.#head];
+  }
+
+  /** Puts one behind the others. */
+  push(batch: InboundBatch): void {
+    this.#batches.push(batch);
+  }
+
+  /** Drops the oldest one. */
+  shift(): void {
+    this.#batches[this.#head++] = undefined;
+    if (this.#head === this.#batches.length) this.clear();
+    else if (this.#head >= 1_024) {
+      this.#batches.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Drops all. */
+  clear(): void {
+    this.#batches.length = 0;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,527 @@
+/**
+ * `Mom`: an app's handle on its user. What it does lies in its parts; here they
+ * are put together, and here a handle begins and ends.
+ *
+ * @module
+ */
+
+import { parseAddress } from "../../protocol/address.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { systemClock, systemEntropy } from "../../protocol/clock.ts";
+import type { Clock, Timer } from "../../protocol/clock.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import type {
+  Attached,
+  Message as WireMessage,
+  Subscribe,
+  Welcome,
+} from "../../protocol/messages.ts";
+import { checkName } from "../../protocol/names.ts";
+import type { Peer } from "../../protocol/peer.ts";
+import { checkFilter } from "../../protocol/topics.ts";
+import { defaultDaemonAddress } from "../../program/folders.ts";
+import { checkToken } from "../../program/tokens.ts";
+import { networkDialer } from "../../transport/dial.ts";
+import { Calls } from "./calls.ts";
+import { Connection, type ConnectionOwner, USER_REF } from "./connection.ts";
+import { Deadlines } from "./deadlines.ts";
+import { EventSource, type MomEvent } from "./events.ts";
+import type { Message } from "./message.ts";
+import {
+  checkReceiveManyOptions,
+  checkReceiveOptions,
+  type ConnectOptions,
+  type ConnectSettings,
+  type PublishOptions,
+  readConnectOptions,
+  readSubscribeOptions,
+  type ReceiveManyOptions,
+  type ReceiveOptions,
+  type SubscribeOptions,
+  type SubscribeSettings,
+} from "./options.ts";
+import { Publisher } from "./publisher.ts";
+import type { Receipt } from "./receipts.ts";
+import { Receiver } from "./receiver.ts";
+import { topicName, TypedTopic } from "./typed_topic.ts";
+
+/** Only this module makes handles. */
+const MAKE = Symbol("make");
+
+/**
+ * A handle: publishes, subscribes and receives for one user. A named user's
+ * subscriptions and waiting messages outlive the handle; an unnamed user ends with
+ * it. While the daemon is away a handle connects again by itself, and its calls
+ * wait for at most `reconnectTimeoutMs`.
+ *
+ * Every method that returns a promise rejects and never throws. All failures
+ * that can be expected are a {@linkcode MomError}; an argument of the wrong type
+ * is a `TypeError`.
+ */
+export class Mom implements AsyncDisposable {
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #events = new EventSource();
+  readonly #publisher: Publisher;
+  readonly #receiver: Receiver;
+  readonly #calls: Calls;
+  readonly #connection: Connection;
+  readonly #name: string;
+  readonly #reconnectTimeoutMs: number;
+  #peer: Peer | null = null;
+  #requests = 0;
+  #user = "";
+  /** What calls reject with when the handle is at its end. */
+  #refusal: MomError | null = null;
+  #closing: Promise<void> | null = null;
+  #destroying: Promise<void> | null = null;
+
+  /** Use {@linkcode Mom.connect}. */
+  constructor(make: symbol, settings: ConnectSettings) {
+    if (make !== MAKE) {
+      throw new TypeError("Cannot construct Mom: use Mom.connect()");
+    }
+    const clock = this.#clock = settings.clock ?? systemClock;
+    const entropy = settings.entropy ?? systemEntropy;
+    const handle = entropy.bytes(16);
+    const nextRequest = () => ++this.#requests;
+    this.#name = settings.name ?? `anon-${entropy.bytes(8).toHex()}`;
+    this.#reconnectTimeoutMs = settings.reconnectTimeoutMs;
+    const deadlines = this.#deadlines = new Deadlines(clock);
+    this.#publisher = new Publisher({
+      clock,
+      deadlines,
+      producer: handle,
+      nextRequest,
+    });
+    this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
+    this.#calls = new Calls(clock, nextRequest);
+    this.#connection = new Connection({
+      address: settings.daemon ?? settings.broker ?? defaultDaemonAddress(),
+      token: settings.token ?? null,
+      name: this.#name,
+      isNamed: settings.name !== undefined,
+      handle,
+      reconnectTimeoutMs: settings.reconnectTimeoutMs,
+      dialer: settings.dialer ?? networkDialer,
+      clock,
+      entropy,
+      events: this.#events,
+      nextRequest,
+    }, this.#owner());
+  }
+
+  /**
+   * Opens a handle: of the named user, which comes into being if there is none,
+   * or of a new unnamed one.
+   *
+   * @param options By default an unnamed user at this machine's daemon.
+   * @throws {MomError} `name_invalid`, `option_invalid`; `unauthorized`;
+   *   `name_in_use` if another handle has that name; `protocol_version`;
+   *   `daemon_unavailable` if no connection succeeds in time.
+   * @throws {TypeError} If an option is of the wrong type.
+   */
+  static async connect(options: ConnectOptions = {}): Promise<Mom> {
+    const settings = readConnectOptions(options);
+    if (settings.name !== undefined) checkName("user", settings.name);
+    const address = settings.daemon ?? settings.broker;
+    if (address !== undefined) parseAddress(address);
+    if (settings.token !== undefined) checkToken(settings.token, "connect");
+    const mom = new Mom(MAKE, settings);
+    try {
+      await mom.#connection.start();
+    } catch (error) {
+      mom.#deadlines.stop();
+      mom.#events.end();
+      throw error;
+    }
+    return mom;
+  }
+
+  /** The user: `name@machine`. */
+  get user(): string {
+    return this.#user;
+  }
+
+  /**
+   * Publishes one value. The receipt says on whose disk it is for certain.
+   *
+   * What was encoded is sent in order; values published to a topic without
+   * waiting in between travel together. Each call that is not waited for keeps
+   * its message in memory until the receipt.
+   *
+   * @param topic An exact topic, or a typed one.
+   * @param value null, undefined, boolean, number, bigint within 64 bits, string,
+   *   Uint8Array, Date, array or plain object, of at most 8 MiB.
+   * @throws {MomError} `topic_invalid`, `value_unsupported`, `message_too_large`,
+   *   `option_invalid`: nothing was sent. `storage_full`, `outbox_full`: refused.
+   *   `daemon_unavailable`: it was never sent and will not be. `outcome_unknown`:
+   *   the wait ended, and it may still arrive. `closed`.
+   * @throws {TypeError} If an argument is of the wrong type.
+   */
+  publish<Input>(
+    topic: string | TypedTopic<Input>,
+    value: NoInfer<Input>,
+    options?: PublishOptions,
+  ): Promise<Receipt> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    try {
+      return this.#publisher.publish(topic, value, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Publishes many values to one topic, in their order. If one of them cannot be
+   * sent none is.
+   *
+   * @returns A receipt for each value.
+   * @throws {MomError} As {@linkcode Mom.publish}.
+   */
+  publishMany<Input>(
+    topic: string | TypedTopic<Input>,
+    values: readonly NoInfer<Input>[],
+    options?: PublishOptions,
+  ): Promise<Receipt[]> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    try {
+      return this.#publisher.publishMany(topic, values, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Subscribes the user to a filter: a topic, or levels with `+` (any one level)
+   * and a last `#` (that level and all below). A typed topic has this handle
+   * check what it receives from it.
+   *
+   * @returns `true`; with `ifNew`, `false` if there was such a subscription.
+   * @throws {MomError} `filter_invalid`, `already_subscribed`,
+   *   `broker_unavailable`, `daemon_unavailable`, `closed`.
+   */
+  async subscribe(
+    filter: string | TypedTopic,
+    options: SubscribeOptions = {},
+  ): Promise<boolean> {
+    this.#requireOpen();
+    const text = topicName(filter);
+    checkFilter(text);
+    const settings = readSubscribeOptions(options);
+    if (filter instanceof TypedTopic) {
+      this.#receiver.setSchema(filter.name, filter.schema);
+    }
+    try {
+      await this.#calls.call(
+        (request) => toSubscribe(request, text, settings),
+        "already_subscribed",
+      );
+      return true;
+    } catch (error) {
+      if (settings.ifNew && hasCode(error, "already_subscribed")) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Ends a subscription at this moment: what was published before is still
+   * received.
+   *
+   * @throws {MomError} `not_subscribed`, `filter_invalid`, `broker_unavailable`,
+   *   `daemon_unavailable`, `closed`.
+   */
+  async unsubscribe(
+    filter: string | TypedTopic,
+  ): Promise<void> {
+    this.#requireOpen();
+    const text = topicName(filter);
+    checkFilter(text);
+    await this.#calls.call(
+      (request) => ({
+        type: "UNSUBSCRIBE",
+        request,
+        ref: USER_REF,
+        filter: text,
+      }),
+      "not_subscribed",
+    );
+  }
+
+  /**
+   * Waits for one message. Taking it acknowledges it, unless the subscription is
+   * a manual one.
+   *
+   * @returns The message, or `null` when `timeoutMs` is over: nothing was taken
+   *   then.
+   * @throws {MomError} `daemon_unavailable` when the daemon has been away for
+   *   too long, `closed`. The signal's reason when that was aborted.
+   */
+  receive(options?: ReceiveOptions): Promise<Message | null> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    try {
+      if (options !== undefined) checkReceiveOptions(options);
+      return this.#receiver.receive(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Waits for at least one message and takes what else is there.
+   *
+   * @returns The messages; none when `timeoutMs` is over.
+   * @throws {MomError} As {@linkcode Mom.receive}.
+   */
+  receiveMany(options: ReceiveManyOptions = {}): Promise<Message[]> {
+    if (this.#refusal !== null) return Promise.reject(this.#refusal);
+    try {
+      checkReceiveManyOptions(options);
+      return this.#receiver.receiveMany(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** All messages, one after another, until the handle is closed. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    while (true) {
+      let message: Message | null;
+      try {
+        message = await this.receive();
+      } catch (error) {
+        if (hasCode(error, "closed")) return;
+        throw error;
+      }
+      if (message !== null) yield message;
+    }
+  }
+
+  /**
+   * News of the handle from now on, for as long as it lives. At most 100 wait to
+   * be read; then the oldest is dropped and counted in the next one's `dropped`.
+   */
+  events(): AsyncIterableIterator<MomEvent> {
+    return this.#events.listen();
+  }
+
+  /**
+   * Leaves: waits for receipts and confirmations, at most 5 s, and ends the
+   * handle. A named user stays, with its subscriptions; an unnamed one ends. What
+   * was not received is not lost. May be called twice.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /**
+   * Ends the user with its subscriptions and all that waits for it, and the
+   * handle with it. May be called twice.
+   *
+   * @throws {MomError} `daemon_unavailable` if the daemon has been away for too
+   *   long: the handle goes on. `closed` if it was closed before.
+   */
+  destroy(): Promise<void> {
+    return this.#destroying ??= this.#destroy();
+  }
+
+  /** The same as {@linkcode Mom.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#destroying !== null) {
+      // What destroy() rejects with is told by destroy().
+      await this.#destroying.catch(() => {});
+    }
+    const wasOpen = this.#refusal === null;
+    const closed = this.#closedError("it is closed");
+    this.#refusal ??= closed;
+    if (wasOpen) {
+      const limit = new TimeLimit(this.#clock, LIMITS.closeMs);
+      this.#receiver.stop(closed);
+      await limit.wait(this.#publisher.idle());
+      await limit.wait(this.#receiver.settled());
+      const detached = this.#calls.call((request) => ({
+        type: "DETACH",
+        request,
+        ref: USER_REF,
+      }));
+      // Whatever the answer is, nothing can be done about it any more.
+      await limit.wait(detached.catch(() => {}));
+      limit.end();
+    }
+    await this.#end(this.#refusal);
+  }
+
+  async #destroy(): Promise<void> {
+    this.#requireOpen();
+    const limit = new TimeLimit(this.#clock, LIMITS.closeMs);
+    await limit.wait(this.#publisher.idle());
+    limit.end();
+    try {
+      await this.#calls.call((request) => ({
+        type: "DESTROY",
+        request,
+        name: this.#name,
+        incarnation: this.#connection.incarnation,
+      }));
+    } catch (error) {
+      this.#destroying = null;
+      throw error;
+    }
+    this.#refusal ??= this.#closedError("it is destroyed");
+    await this.#end(this.#refusal);
+  }
+
+  async #end(error: MomError): Promise<void> {
+    this.#stopParts(error);
+    await this.#connection.end();
+    this.#deadlines.stop();
+    this.#events.end();
+  }
+
+  #stopParts(error: MomError): void {
+    this.#publisher.fail(error);
+    this.#receiver.fail(error);
+    this.#calls.reject(error);
+  }
+
+  #requireOpen(): void {
+    if (this.#refusal !== null) throw this.#refusal;
+  }
+
+  #closedError(why: string): MomError {
+    return new MomError(
+      "closed",
+      `Cannot use the handle of "${this.#user}": ${why}`,
+    );
+  }
+
+  #owner(): ConnectionOwner {
+    return {
+      onAttaching: () => this.#receiver.attaching(),
+      onAttached: (peer, attached, welcome) =>
+        this.#onAttached(peer, attached, welcome),
+      onMessage: (message) => this.#onMessage(message),
+      onDetached: () => {
+        this.#publisher.detached();
+        this.#receiver.detached();
+        this.#calls.detached();
+      },
+      onAway: (sinceMs) => this.#onAway(sinceMs),
+      onFailed: (error) => {
+        this.#refusal ??= error;
+        this.#stopParts(error);
+      },
+    };
+  }
+
+  #onAttached(peer: Peer, attached: Attached, welcome: Welcome): void {
+    this.#peer = peer;
+    this.#user = attached.user;
+    this.#receiver.attached((message) => peer.send(message), attached);
+    this.#calls.attached(peer);
+    this.#publisher.attached(peer, welcome);
+  }
+
+  #onMessage(message: WireMessage): void {
+    switch (message.type) {
+      case "DELIVER":
+        return this.#receiver.onDeliver(message);
+      case "RECEIPT":
+        return this.#publisher.onReceipt(message);
+      case "CONFIRM":
+        return this.#receiver.onConfirm(message.number);
+      case "OK":
+        return this.#calls.onOk(message.request);
+      case "ERROR":
+        return this.#onError(message);
+      case "NOTICE":
+        return this.#onNotice(message);
+        // GAP, GOAWAY, REDIRECT: what they tell is settled by the other side, or
+        // shows itself when the connection ends.
+    }
+  }
+
+  #onError(message: Extract<WireMessage, { type: "ERROR" }>): void {
+    try {
+      if (!this.#calls.onError(message)) this.#publisher.onError(message);
+    } catch (error) {
+      if (!(error instanceof MomError)) throw error;
+      // Connecting again begins with what the other side really has.
+      this.#peer?.fail(error);
+    }
+  }
+
+  #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {
+    if (message.kind !== "rejected") return;
+    const of = (key: string) => String(message.details?.get(key) ?? "unknown");
+    this.#events.emit({
+      type: "rejected",
+      reason: `${of("count")} of "${of("topic")}": ${of("code")}: ${
+        of("message")
+      }`,
+    });
+  }
+
+  #onAway(sinceMs: number): void {
+    const timeoutMs = this.#reconnectTimeoutMs;
+    const beganBeforeMs = this.#clock.monotonicMs() - timeoutMs;
+    this.#publisher.expire(sinceMs, timeoutMs);
+    if (beganBeforeMs < sinceMs) return;
+    const away = new MomError(
+      "daemon_unavailable",
+      `Cannot reach the daemon of "${this.#user}": no connection for ${timeoutMs} ms`,
+    );
+    this.#receiver.expire(away, beganBeforeMs);
+    this.#calls.reject(away, beganBeforeMs);
+  }
+}
+
+/** A time that several waits share. */
+class TimeLimit {
+  readonly #timer: Timer;
+  readonly #over: Promise<void>;
+
+  constructor(clock: Clock, limitMs: number) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#over = promise;
+    this.#timer = clock.setTimer(limitMs, resolve);
+  }
+
+  /** Waits, but not for longer than what is left. */
+  async wait(promise: Promise<void>): Promise<void> {
+    await Promise.race([promise, this.#over]);
+  }
+
+  end(): void {
+    this.#timer.cancel();
+  }
+}
+
+function toSubscribe(
+  request: number,
+  filter: string,
+  { from, ack, echo }: SubscribeSettings,
+): Subscribe {
+  const base = {
+    type: "SUBSCRIBE" as const,
+    request,
+    ref: USER_REF,
+    filter,
+    manual: ack === "manual",
+    echo,
+  };
+  if (typeof from === "string") return { ...base, from, fromValue: 0 };
+  if ("offset" in from) {
+    return { ...base, from: "offset", fromValue: from.offset };
+  }
+  const time = Math.max(0, from.time.getTime());
+  return { ...base, from: "time", fromValue: time };
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof MomError && error.code === code;
+}

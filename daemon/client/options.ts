@@ -1,0 +1,350 @@
+/**
+ * Options of a handle's methods, and what they may be. A value of the wrong
+ * JavaScript type is a `TypeError`, a value that breaks a rule a `MomError` with
+ * `option_invalid`.
+ *
+ * @module
+ */
+
+import * as v from "../../deps/valibot.ts";
+import type { AddressLike } from "../../protocol/address.ts";
+import type { Dialer } from "../../protocol/byte_stream.ts";
+import type { Clock, Entropy } from "../../protocol/clock.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import type { Headers } from "./message.ts";
+
+/** Options of {@linkcode Mom.connect}. */
+export interface ConnectOptions {
+  /**
+   * Address of the daemon.
+   *
+   * @default The environment's `MOM_DAEMON`, else where this machine's daemon
+   * listens by default.
+   */
+  daemon?: AddressLike;
+  /** Address of a broker, for a handle without a daemon. Not together with `daemon`. */
+  broker?: AddressLike;
+  /**
+   * Name of the user: its subscriptions and waiting messages outlive the handle.
+   *
+   * @default An unnamed user, which ends with its handle.
+   */
+  name?: string;
+  /**
+   * The token of the daemon or broker.
+   *
+   * @default What this operating-system user's programs have for an address of
+   * this machine.
+   */
+  token?: string;
+  /**
+   * How long connecting, and calls while the daemon is away, wait at most, in
+   * milliseconds.
+   *
+   * @default {10_000}
+   */
+  reconnectTimeoutMs?: number;
+  /**
+   * How connections are made; for tests and simulations.
+   *
+   * @default The operating system's network.
+   */
+  dialer?: Dialer;
+  /**
+   * Where the time comes from; for tests and simulations.
+   *
+   * @default The operating system's clock.
+   */
+  clock?: Clock;
+  /**
+   * Where chance comes from; for tests and simulations.
+   *
+   * @default The operating system's.
+   */
+  entropy?: Entropy;
+}
+
+/** Options of {@linkcode Mom.publish} and {@linkcode Mom.publishMany}. */
+export interface PublishOptions {
+  /**
+   * `"broker"`: the receipt waits until the message is on the broker's disk.
+   *
+   * @default The first of the two that has it.
+   */
+  level?: "broker";
+  /** Sent with the message: at most 16 KiB as encoded. */
+  headers?: Headers;
+  /** Not delivered later than so many milliseconds from now; at least 1. */
+  expiresMs?: number;
+  /**
+   * How long to wait for the receipt, in milliseconds; then the call rejects
+   * with `outcome_unknown`, and the message may still arrive.
+   *
+   * @default No limit while the daemon is there.
+   */
+  timeoutMs?: number;
+  /** Ends the wait in the same way. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@linkcode Mom.subscribe}. */
+export interface SubscribeOptions {
+  /**
+   * Where to begin: what comes from now on, the earliest that is there, the last
+   * message of each topic, an offset, or a time.
+   *
+   * @default {"now"}
+   */
+  from?: "now" | "earliest" | "last" | { offset: number } | { time: Date };
+  /**
+   * `"manual"`: the app acknowledges each message with `ack()`.
+   *
+   * @default Taking a message acknowledges it.
+   */
+  ack?: "manual";
+  /**
+   * Whether messages of the user's own handle come too.
+   *
+   * @default {false}
+   */
+  echo?: boolean;
+  /**
+   * Whether a subscription that is there already is answered with `false`
+   * instead of `already_subscribed`.
+   *
+   * @default {false}
+   */
+  ifNew?: boolean;
+}
+
+/** Options of {@linkcode Mom.receive}. */
+export interface ReceiveOptions {
+  /**
+   * How long to wait, in milliseconds; then the call resolves with nothing.
+   *
+   * @default No limit while the daemon is there.
+   */
+  timeoutMs?: number;
+  /** Ends the wait; the call rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@linkcode Mom.receiveMany}. */
+export interface ReceiveManyOptions extends ReceiveOptions {
+  /**
+   * How many messages at most; at least 1.
+   *
+   * @default {100}
+   */
+  max?: number;
+}
+
+const duration = v.pipe(
+  v.number(),
+  v.check((ms) => ms >= 0, "must be at least 0"),
+);
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const shape = <T>(method: string) =>
+  v.custom<T>(
+    (value) =>
+      typeof (value as Record<string, unknown> | null)?.[method] === "function",
+    `must have a method ${method}`,
+  );
+const signal = v.instance(AbortSignal);
+const addressLike = v.custom<AddressLike>(
+  (value) => typeof value === "string" || isObject(value),
+  "must be text or an object",
+);
+
+const connectSchema = v.object({
+  daemon: v.optional(addressLike),
+  broker: v.optional(addressLike),
+  name: v.optional(v.string()),
+  token: v.optional(v.string()),
+  reconnectTimeoutMs: v.optional(duration, LIMITS.reconnectTimeoutMs),
+  dialer: v.optional(shape<Dialer>("dial")),
+  clock: v.optional(shape<Clock>("setTimer")),
+  entropy: v.optional(shape<Entropy>("bytes")),
+});
+
+const subscribeSchema = v.object({
+  from: v.optional(
+    v.union([
+      v.picklist(["now", "earliest", "last"]),
+      v.object({ offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }),
+      v.object({ time: v.date() }),
+    ]),
+    "now",
+  ),
+  ack: v.optional(v.literal("manual")),
+  echo: v.optional(v.boolean(), false),
+  ifNew: v.optional(v.boolean(), false),
+});
+
+/** Options of `connect` with their defaults. */
+export type ConnectSettings = v.InferOutput<typeof connectSchema>;
+/** Options of `subscribe` with their defaults. */
+export type SubscribeSettings = v.InferOutput<typeof subscribeSchema>;
+
+/**
+ * Checks the options of `connect`.
+ *
+ * @throws {TypeError} For a wrong type.
+ * @throws {MomError} `option_invalid`.
+ */
+export function readConnectOptions(options: ConnectOptions): ConnectSettings {
+  const settings = read("connect", connectSchema, options);
+  if (settings.daemon !== undefined && settings.broker !== undefined) {
+    throw new MomError(
+      "option_invalid",
+      "Cannot connect: daemon and broker are given, a handle has one of them",
+    );
+  }
+  return settings;
+}
+
+/**
+ * Checks the options of `subscribe`.
+ *
+ * @throws {TypeError} For a wrong type.
+ * @throws {MomError} `option_invalid`.
+ */
+export function readSubscribeOptions(
+  options: SubscribeOptions,
+): SubscribeSettings {
+  return read("subscribe", subscribeSchema, options);
+}
+
+/**
+ * Checks the options of `publish`: by hand, since it is called for each message.
+ *
+ * @throws {TypeError} For a wrong type.
+ * @throws {MomError} `option_invalid`.
+ */
+export function checkPublishOptions(options: PublishOptions): void {
+  requireObject("publish", options);
+  const { level, headers, expiresMs } = options;
+  if (level !== undefined && level !== "broker") {
+    requireType("publish", "level", typeof level === "string", "a string");
+    throw invalid("publish", "level", `must be "broker", not "${level}"`);
+  }
+  if (headers !== undefined) {
+    requireType("publish", "headers", isObject(headers), "an object");
+  }
+  if (expiresMs !== undefined) {
+    readField("publish", "expiresMs", positive, expiresMs);
+  }
+  checkWait("publish", options);
+}
+
+/**
+ * Checks the options of `receive`.
+ *
+ * @throws {TypeError} For a wrong type.
+ * @throws {MomError} `option_invalid`.
+ */
+export function checkReceiveOptions(options: ReceiveOptions): void {
+  requireObject("receive", options);
+  checkWait("receive", options);
+}
+
+/**
+ * Checks the options of `receiveMany`.
+ *
+ * @throws {TypeError} For a wrong type.
+ * @throws {MomError} `option_invalid`.
+ */
+export function checkReceiveManyOptions(options: ReceiveManyOptions): void {
+  requireObject("receive", options);
+  const { max } = options;
+  if (max !== undefined) readField("receive", "max", positive, max);
+  checkWait("receive", options);
+}
+
+function checkWait(doing: string, options: ReceiveOptions): void {
+  const { timeoutMs } = options;
+  if (
+    timeoutMs !== undefined &&
+    !(typeof timeoutMs === "number" && timeoutMs >= 0)
+  ) {
+    readField(doing, "timeoutMs", duration, timeoutMs);
+  }
+  if (
+    options.signal !== undefined && !(options.signal instanceof AbortSignal)
+  ) {
+    readField(doing, "signal", signal, options.signal);
+  }
+}
+
+function read<S extends v.GenericSchema>(
+  doing: string,
+  schema: S,
+  options: unknown,
+): v.InferOutput<S> {
+  requireObject(doing, options);
+  const result = v.safeParse(schema, options, { abortEarly: true });
+  if (result.success) return result.output;
+  throw asError(
+    doing,
+    v.getDotPath(result.issues[0]) ?? "options",
+    result.issues[0],
+  );
+}
+
+function readField<S extends v.GenericSchema>(
+  doing: string,
+  name: string,
+  schema: S,
+  value: unknown,
+): void {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  if (!result.success) throw asError(doing, name, result.issues[0]);
+}
+
+/** A schema's own kind of issue means a wrong type, a rule's a wrong value. */
+function asError(
+  doing: string,
+  name: string,
+  issue: v.BaseIssue<unknown>,
+): Error {
+  const isType = issue.kind === "schema" && !isRightType(issue);
+  if (!isType) return invalid(doing, name, issue.message);
+  return new TypeError(
+    `Cannot ${doing}: option "${name}": ${issue.message}`,
+  );
+}
+
+/** Some values of the right type are refused by the schema itself. */
+function isRightType({ type, input }: v.BaseIssue<unknown>): boolean {
+  if (["picklist", "literal", "union"].includes(type)) {
+    return typeof input === "string";
+  }
+  return (type === "number" && typeof input === "number") ||
+    (type === "date" && input instanceof Date);
+}
+
+function requireObject(doing: string, options: unknown): void {
+  requireType(doing, "options", isObject(options), "an object");
+}
+
+function requireType(
+  doing: string,
+  name: string,
+  isRight: boolean,
+  expected: string,
+): void {
+  if (isRight) return;
+  throw new TypeError(`Cannot ${doing}: ${name} must be ${expected}`);
+}
+
+function invalid(doing: string, name: string, rule: string): MomError {
+  return new MomError(
+    "option_invalid",
+    `Cannot ${doing}: option "${name}": ${rule}`,
+  );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,546 @@
+/**
+ * The publishing half of a handle. A record is encoded at once; what is
+ * published to a topic in one turn of the event loop travels as one PUBLISH.
+ * While the connection is behind, or too much is unanswered, records gather in
+ * larger batches. Nothing is given up because of a lost connection: what was
+ * sent goes out again with the same sequences.
+ *
+ * @module
+ */
+
+import { ATTRIBUTE } from "../../protocol/attributes.ts";
+import { cutBatch } from "../../protocol/batch.ts";
+import type { Clock } from "../../protocol/clock.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { asMomError } from "../../protocol/handshake.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import {
+  type ErrorMessage,
+  LEVEL,
+  type MessageNamed,
+} from "../../protocol/messages.ts";
+import type { Peer } from "../../protocol/peer.ts";
+import { checkTopic } from "../../protocol/topics.ts";
+import type { PendingBatch } from "../stream.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { checkPublishOptions, type PublishOptions } from "./options.ts";
+import {
+  GroupCaller,
+  PublishWait,
+  type Receipt,
+  type SingleCallers,
+} from "./receipts.ts";
+import {
+  type BatchTerms,
+  BufferPool,
+  type Outgoing,
+  TopicQueue,
+} from "./topic_queue.ts";
+import { checkValue, topicName, TypedTopic } from "./typed_topic.ts";
+
+/** What a publisher stands on. */
+export interface PublisherOptions {
+  clock: Clock;
+  deadlines: Deadlines;
+  /** The handle's id. */
+  producer: Uint8Array;
+  /** Numbers of requests, rising. */
+  nextRequest(): number;
+}
+
+/** A topic as apps name it. */
+export type TopicLike = string | TypedTopic;
+
+/** Sent bytes without an answer, above which nothing more is sent. */
+const WINDOW_BYTES = 32 * 1024 * 1024;
+/** Bytes that wait to be written, above which records gather. */
+const BEHIND_BYTES = 1024 * 1024;
+/** While there is no connection, a batch takes records of so many milliseconds. */
+const GATHER_MS = 50;
+
+const DEFAULT_TERMS: BatchTerms = { isWanted: false, expiresMs: 0 };
+const DEFAULT_OPTIONS: PublishOptions = Object.freeze({});
+
+// One closure less for each publish: the constructor of a promise calls this at once.
+let resolveOfLast!: (receipt: Receipt) => void;
+let rejectOfLast!: (error: unknown) => void;
+const keepLast = (
+  resolve: (receipt: Receipt) => void,
+  reject: (error: unknown) => void,
+): void => {
+  resolveOfLast = resolve;
+  rejectOfLast = reject;
+};
+
+/** The publishing half of one handle. */
+export class Publisher {
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #producer: Uint8Array;
+  readonly #nextRequest: () => number;
+  readonly #pool = new BufferPool(LIMITS.messageBytes);
+  readonly #queues = new Map<string, TopicQueue>();
+  /** Those that have something to send, in turn. */
+  readonly #ready = new Set<TopicQueue>();
+  /** Who is to hear the answer to a request of this connection. */
+  readonly #asked = new Map<number, TopicQueue>();
+  #peer: Peer | null = null;
+  #serverLevel: "daemon" | "broker" = "daemon";
+  /** Sent and not answered at all. */
+  #windowBytes = 0;
+  #isFlushQueued = false;
+  #isDraining = false;
+  #onIdle: (() => void) | null = null;
+  /** Before this moment no wait without a connection has lasted too long. */
+  #nextExpiryMs = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#clock = options.clock;
+    this.#deadlines = options.deadlines;
+    this.#producer = options.producer;
+    this.#nextRequest = options.nextRequest;
+  }
+
+  /** Publishes one value. @throws What {@linkcode Mom.publish} rejects with. */
+  publish(
+    topic: TopicLike,
+    value: unknown,
+    options: PublishOptions = DEFAULT_OPTIONS,
+  ): Promise<Receipt> {
+    const queue = this.#queueOf(topic);
+    const terms = readTerms(options);
+    const verdict = topic instanceof TypedTopic
+      ? checkValue(topic, value)
+      : undefined;
+    if (verdict !== undefined || queue.gate !== null) {
+      return this.#behindGate(
+        queue,
+        verdict,
+        () => this.#publish(queue, value, options, terms),
+      );
+    }
+    return this.#publish(queue, value, options, terms);
+  }
+
+  /** Publishes many values, or none if one of them cannot be sent. */
+  publishMany(
+    topic: TopicLike,
+    values: readonly unknown[],
+    options: PublishOptions = DEFAULT_OPTIONS,
+  ): Promise<Receipt[]> {
+    if (!Array.isArray(values)) {
+      throw new TypeError("Cannot publish: values must be an array");
+    }
+    const queue = this.#queueOf(topic);
+    const terms = readTerms(options);
+    const verdict = topic instanceof TypedTopic
+      ? checkAll(topic, values)
+      : undefined;
+    if (verdict !== undefined || queue.gate !== null) {
+      return this.#behindGate(
+        queue,
+        verdict,
+        () => this.#publishMany(queue, values, options, terms),
+      );
+    }
+    return this.#publishMany(queue, values, options, terms);
+  }
+
+  /** ATTACHED: everything unanswered goes out (again). */
+  attached(
+    peer: Peer,
+    server: { role: "broker" | "daemon"; maxMessageBytes: number },
+  ): void {
+    this.#peer = peer;
+    this.#serverLevel = server.role;
+    this.#pool.messageBytesMax = server.maxMessageBytes;
+    this.#nextExpiryMs = 0;
+    for (const queue of this.#queues.values()) this.#makeReady(queue);
+    this.#flush();
+  }
+
+  /** The connection is lost. */
+  detached(): void {
+    this.#peer = null;
+    this.#asked.clear();
+    this.#windowBytes = 0;
+    for (const queue of this.#queues.values()) {
+      if (queue.stream.size === 0) continue;
+      queue.stream.rewind();
+      for (const batch of queue.stream) batch.tag.isNoted = false;
+    }
+  }
+
+  /** RECEIPT. */
+  onReceipt(message: MessageNamed<"RECEIPT">): void {
+    const { request, level, offset } = message;
+    const queue = this.#asked.get(request);
+    if (queue === undefined) return;
+    const isFinal = level === LEVEL.broker;
+    const noted = queue.stream.noted(request);
+    if (noted === null) return;
+    this.#leaveWindow(noted);
+    if (!isFinal && noted.tag.isWanted) {
+      noted.tag.isNoted = true;
+      return this.#flushSoon();
+    }
+    this.#asked.delete(request);
+    queue.stream.answered(request);
+    noted.tag.callers.resolve({
+      topic: queue.topic,
+      level: isFinal ? "broker" : "daemon",
+      offset,
+    });
+    this.#goOn();
+  }
+
+  /**
+   * ERROR with a request.
+   *
+   * @returns Whether the request was one of this half.
+   * @throws {MomError} `bad_message` if the answer contradicts the request.
+   */
+  onError(message: ErrorMessage): boolean {
+    const request = message.request ?? -1;
+    const queue = this.#asked.get(request);
+    if (queue === undefined) return false;
+    this.#asked.delete(request);
+    const last = message.details?.get("last");
+    if (message.code === "out_of_sequence" && typeof last === "number") {
+      this.#sendAgain(queue, request, last);
+    } else {
+      const refused = queue.stream.refused(request);
+      if (refused !== null) {
+        this.#leaveWindow(refused);
+        refused.tag.callers.reject(asMomError(message));
+      }
+    }
+    this.#goOn();
+    return true;
+  }
+
+  /**
+   * There has been no connection for a while: ends the waits that have lasted
+   * too long. What was never written to a connection is taken back.
+   *
+   * @param sinceMs When the connection was lost, on the monotonic clock.
+   * @param timeoutMs How long a wait may last from then on.
+   */
+  expire(sinceMs: number, timeoutMs: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#nextExpiryMs) return;
+    let nextMs = nowMs + timeoutMs;
+    for (const queue of this.#queues.values()) {
+      if (queue.isIdle) continue;
+      const { openSinceMs } = queue;
+      if (openSinceMs !== null && openSinceMs + timeoutMs <= nowMs) {
+        queue.seal();
+      }
+      for (const batch of [...queue.stream]) {
+        const dueMs = Math.max(batch.tag.beganMs, sinceMs) + timeoutMs;
+        if (batch.tag.isGivenUp) continue;
+        if (dueMs <= nowMs) giveUp(queue, batch);
+        else nextMs = Math.min(nextMs, dueMs);
+      }
+      if (queue.openSinceMs !== null) {
+        nextMs = Math.min(nextMs, queue.openSinceMs + timeoutMs);
+      }
+    }
+    this.#nextExpiryMs = nextMs;
+    this.#tellIfIdle();
+  }
+
+  /** Resolves when nothing waits for an answer. */
+  idle(): Promise<void> {
+    if (this.#isIdle()) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle = resolve);
+  }
+
+  /** Ends all waits: `outcome_unknown` for what may have been sent. */
+  fail(error: MomError): void {
+    this.#peer = null;
+    for (const queue of this.#queues.values()) {
+      queue.seal();
+      for (const batch of queue.stream.clear()) {
+        batch.tag.callers.reject(
+          batch.sendings === 0 ? error : unknown(queue, error),
+        );
+      }
+    }
+    this.#ready.clear();
+    this.#asked.clear();
+  }
+
+  #queueOf(topic: TopicLike): TopicQueue {
+    const name = topicName(topic);
+    const known = this.#queues.get(name);
+    if (known !== undefined) return known;
+    checkTopic(name);
+    if (name.startsWith("$")) {
+      throw new MomError(
+        "topic_invalid",
+        `Cannot publish to "${name}": topics that begin with "$" are mom's own`,
+      );
+    }
+    const queue = new TopicQueue(name, this.#pool);
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  #publish(
+    queue: TopicQueue,
+    value: unknown,
+    options: PublishOptions,
+    terms: BatchTerms,
+  ): Promise<Receipt> {
+    const callers = this.#append(queue, value, options, terms);
+    const promise = new Promise<Receipt>(keepLast);
+    const reject = rejectOfLast;
+    callers.add(resolveOfLast, reject);
+    if (options.timeoutMs !== undefined || options.signal !== undefined) {
+      callers.addWait(
+        new PublishWait(queue.topic, reject, this.#deadlines, options),
+      );
+    }
+    return promise;
+  }
+
+  #append(
+    queue: TopicQueue,
+    value: unknown,
+    options: PublishOptions,
+    terms: BatchTerms,
+  ): SingleCallers {
+    // The clock is read for the first record of a batch, and while nothing can be sent.
+    const beganMs = queue.openSinceMs;
+    const isAway = this.#peer === null;
+    const nowMs = beganMs === null || isAway
+      ? this.#clock.monotonicMs()
+      : beganMs;
+    if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) queue.seal();
+    const callers = queue.append(value, options.headers, terms, nowMs);
+    this.#makeReady(queue);
+    this.#flushSoon();
+    return callers;
+  }
+
+  #publishMany(
+    queue: TopicQueue,
+    values: readonly unknown[],
+    options: PublishOptions,
+    terms: BatchTerms,
+  ): Promise<Receipt[]> {
+    if (values.length === 0) return Promise.resolve([]);
+    const records = this.#pool.lend();
+    try {
+      // All are encoded before anything is queued.
+      for (const value of values) records.append(value, options.headers);
+      const bytes = records.take();
+      return new Promise((resolve, reject) => {
+        const group = new GroupCaller(values.length, resolve, reject);
+        if (options.timeoutMs !== undefined || options.signal !== undefined) {
+          group.setWait(
+            new PublishWait(queue.topic, reject, this.#deadlines, options),
+          );
+        }
+        this.#pushGroup(queue, bytes, group, terms);
+      });
+    } finally {
+      this.#pool.giveBack(records);
+    }
+  }
+
+  #pushGroup(
+    queue: TopicQueue,
+    bytes: Uint8Array,
+    group: GroupCaller,
+    terms: BatchTerms,
+  ): void {
+    queue.seal();
+    const nowMs = this.#clock.monotonicMs();
+    let first = 0;
+    for (let rest = bytes; rest.length > 0;) {
+      const cut = cutBatch(rest, this.#pool.batchBytes);
+      const part = group.part(first, cut.count);
+      queue.push(rest.subarray(0, cut.bytes), cut.count, part, terms, nowMs);
+      first += cut.count;
+      rest = rest.subarray(cut.bytes);
+    }
+    this.#makeReady(queue);
+    this.#flushSoon();
+  }
+
+  /** Behind what a schema is still looking at, so that the order holds. */
+  #behindGate<R>(
+    queue: TopicQueue,
+    verdict: void | Promise<void>,
+    go: () => Promise<R>,
+  ): Promise<R> {
+    const before = queue.gate ?? Promise.resolve();
+    const fits = Promise.resolve(verdict);
+    // It is looked at only when its turn comes; a refusal until then is no stray one.
+    fits.catch(() => {});
+    const turn = before.then(() => fits).then(() => ({ result: go() }));
+    const open = () => {
+      if (queue.gate === gate) queue.gate = null;
+      this.#tellIfIdle();
+    };
+    // The receipt is waited for by the caller, not by the gate.
+    const gate: Promise<void> = turn.then(open, open);
+    queue.gate = gate;
+    return turn.then(({ result }) => result);
+  }
+
+  #makeReady(queue: TopicQueue): void {
+    if (queue.isReady || !queue.hasWaiting) return;
+    queue.isReady = true;
+    this.#ready.add(queue);
+  }
+
+  #flushSoon(): void {
+    if (this.#isFlushQueued || this.#ready.size === 0) return;
+    this.#isFlushQueued = true;
+    // Two hops: what the continuations of this turn publish goes along.
+    queueMicrotask(() =>
+      queueMicrotask(() => {
+        this.#isFlushQueued = false;
+        this.#flush();
+      })
+    );
+  }
+
+  #flush(): void {
+    const peer = this.#peer;
+    if (peer === null) return;
+    for (const queue of this.#ready) {
+      if (this.#windowBytes > WINDOW_BYTES) return;
+      if (peer.bufferedBytes > BEHIND_BYTES) {
+        return this.#flushWhenDrained(peer);
+      }
+      this.#ready.delete(queue);
+      queue.isReady = false;
+      this.#sendNext(peer, queue);
+      // What is left of this topic stands behind the other topics.
+      this.#makeReady(queue);
+    }
+  }
+
+  #sendNext(peer: Peer, queue: TopicQueue): void {
+    if (queue.stream.waiting === 0) queue.seal();
+    const request = this.#nextRequest();
+    const batch = queue.stream.next(request);
+    if (batch === null) return;
+    this.#asked.set(request, queue);
+    this.#windowBytes += batch.bytes.length;
+    const { isWanted } = batch.tag;
+    peer.send({
+      type: "PUBLISH",
+      request,
+      topic: queue.topic,
+      producer: this.#producer,
+      previous: batch.previous,
+      firstSequence: batch.firstSequence,
+      count: batch.count,
+      attributes: this.#attributesOf(batch.tag),
+      batch: batch.bytes,
+      wanted: isWanted ? LEVEL.broker : undefined,
+    });
+  }
+
+  #attributesOf(tag: Outgoing): Map<number, unknown> | null {
+    if (tag.expiresMs === 0) return null;
+    const spentMs = this.#clock.monotonicMs() - tag.beganMs;
+    const leftMs = Math.max(0, Math.floor(tag.expiresMs - spentMs));
+    return new Map([[ATTRIBUTE.expires, leftMs]]);
+  }
+
+  #flushWhenDrained(peer: Peer): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    void peer.drained(BEHIND_BYTES / 2).then(() => {
+      this.#isDraining = false;
+      this.#flush();
+    });
+  }
+
+  #sendAgain(queue: TopicQueue, request: number, last: number): void {
+    for (const batch of queue.stream) {
+      if (batch.request === null) break;
+      this.#asked.delete(batch.request);
+      this.#leaveWindow(batch);
+    }
+    // A daemon that has a batch does not say whether the broker has it too.
+    const whole = queue.stream.outOfSequence(
+      request,
+      last,
+      ({ tag }) => this.#serverLevel === "broker" || !tag.isWanted,
+    );
+    for (const { tag } of whole) {
+      tag.callers.resolve({
+        topic: queue.topic,
+        level: this.#serverLevel,
+        offset: null,
+      });
+    }
+    for (const batch of queue.stream) batch.tag.isNoted = false;
+    this.#makeReady(queue);
+  }
+
+  #leaveWindow(batch: PendingBatch<Outgoing>): void {
+    if (!batch.tag.isNoted) this.#windowBytes -= batch.bytes.length;
+  }
+
+  #goOn(): void {
+    this.#flushSoon();
+    this.#tellIfIdle();
+  }
+
+  #isIdle(): boolean {
+    for (const queue of this.#queues.values()) {
+      if (!queue.isIdle || queue.gate !== null) return false;
+    }
+    return true;
+  }
+
+  #tellIfIdle(): void {
+    if (this.#onIdle === null || !this.#isIdle()) return;
+    this.#onIdle();
+    this.#onIdle = null;
+  }
+}
+
+function readTerms(options: PublishOptions): BatchTerms {
+  if (options === DEFAULT_OPTIONS) return DEFAULT_TERMS;
+  checkPublishOptions(options);
+  options.signal?.throwIfAborted();
+  const { level, expiresMs = 0 } = options;
+  if (level === undefined && expiresMs === 0) return DEFAULT_TERMS;
+  return { isWanted: level === "broker", expiresMs };
+}
+
+function checkAll(
+  topic: TypedTopic,
+  values: readonly unknown[],
+): void | Promise<void> {
+  const verdicts = values.map((value) => checkValue(topic, value));
+  if (verdicts.every((verdict) => verdict === undefined)) return;
+  return Promise.all(verdicts).then(() => {});
+}
+
+function giveUp(queue: TopicQueue, batch: PendingBatch<Outgoing>): void {
+  batch.tag.isGivenUp = true;
+  const away = new MomError(
+    "daemon_unavailable",
+    `Cannot publish to "${queue.topic}": no connection to the daemon`,
+  );
+  const isBack = queue.stream.withdraw(batch);
+  batch.tag.callers.reject(isBack ? away : unknown(queue, away));
+}
+
+function unknown(queue: TopicQueue, cause: MomError): MomError {
+  return new MomError(
+    "outcome_unknown",
+    `Cannot tell whether "${queue.topic}" was published: no answer came, it may still arrive`,
+    { cause },
+  );
+}

@@ -1,0 +1,402 @@
+/**
+ * The receiving half of a handle. What the other side pushes waits as bytes;
+ * `receive` takes one record at a time. Taking settles a message (or holds it,
+ * under a manual subscription); what was pushed but not taken is nobody's yet
+ * and is dropped when the connection is lost, since it comes again.
+ *
+ * @module
+ */
+
+import type { Clock, Timer } from "../../protocol/clock.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import {
+  type Deliver,
+  type Message as WireMessage,
+  OUTCOME,
+  type Outcome,
+} from "../../protocol/messages.ts";
+import { decodeRecord } from "../../protocol/record.ts";
+import { Acknowledger } from "./acknowledger.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { FlowWindow } from "./flow_window.ts";
+import { InboundBatch, InboundQueue } from "./inbound.ts";
+import { type Headers, type Message, ReceivedMessage } from "./message.ts";
+import type { ReceiveManyOptions, ReceiveOptions } from "./options.ts";
+import type { SchemaResult, StandardSchema } from "./typed_topic.ts";
+import {
+  collect,
+  type Waiter,
+  WaiterForMany,
+  WaiterForOne,
+  Waiters,
+} from "./waiters.ts";
+
+/** What a receiver stands on. */
+export interface ReceiverOptions {
+  clock: Clock;
+  deadlines: Deadlines;
+  /** The number of the user on its connections. */
+  ref: number;
+}
+
+/** Takes at once that are not told; then an ACK goes out. */
+const ACK_DELAY_MS = 1;
+const RECEIVED_AT_ONCE = 100;
+const NOTHING: ReceiveOptions = Object.freeze({});
+
+/** A record whose schema has said yes. */
+interface Checked {
+  readonly batch: InboundBatch;
+  readonly offset: number;
+  readonly headers: Headers | null;
+  readonly value: unknown;
+}
+
+/** The receiving half of one handle. */
+export class Receiver {
+  readonly #clock: Clock;
+  readonly #ref: number;
+  readonly #queue = new InboundQueue();
+  readonly #waiters: Waiters;
+  readonly #window = new FlowWindow();
+  readonly #outcomes = new Acknowledger(() => this.#flushSoon());
+  readonly #schemas = new Map<string, StandardSchema>();
+  readonly #more = (): Message | null => this.#next();
+  #send: ((message: WireMessage) => void) | null = null;
+  #suspect = 0;
+  /** Grows with each flow; tells whether what was begun is still of use. */
+  #flow = 0;
+  #isStopped = false;
+  #isChecking = false;
+  #checked: Checked | null = null;
+  #ackTimer: Timer | null = null;
+  #isFlushQueued = false;
+  #onSettled: (() => void) | null = null;
+
+  constructor(options: ReceiverOptions) {
+    this.#clock = options.clock;
+    this.#ref = options.ref;
+    this.#waiters = new Waiters(options.deadlines);
+  }
+
+  /** From now on values of that topic are checked. */
+  setSchema(topic: string, schema: StandardSchema): void {
+    this.#schemas.set(topic, schema);
+  }
+
+  /** The next message, or `null` when the time is up. */
+  receive(options: ReceiveOptions = NOTHING): Promise<Message | null> {
+    const message = this.#takeNow(options.signal);
+    if (message !== null) return Promise.resolve(message);
+    if (options.timeoutMs === 0) return Promise.resolve(null);
+    const waiter = new WaiterForOne(
+      this.#waiters,
+      this.#clock.monotonicMs(),
+      options.signal,
+    );
+    return new Promise((resolve, reject) => {
+      waiter.resolve = resolve;
+      waiter.reject = reject;
+      this.#waiters.add(waiter, options.timeoutMs);
+    });
+  }
+
+  /** At least one message and what else is there, or none when the time is up. */
+  receiveMany(options: ReceiveManyOptions): Promise<Message[]> {
+    const max = options.max ?? RECEIVED_AT_ONCE;
+    const message = this.#takeNow(options.signal);
+    if (message !== null) {
+      return Promise.resolve(collect(message, max, this.#more));
+    }
+    if (options.timeoutMs === 0) return Promise.resolve([]);
+    const waiter = new WaiterForMany(
+      this.#waiters,
+      this.#clock.monotonicMs(),
+      options.signal,
+    );
+    waiter.max = max;
+    return new Promise((resolve, reject) => {
+      waiter.resolve = resolve;
+      waiter.reject = reject;
+      this.#waiters.add(waiter, options.timeoutMs);
+    });
+  }
+
+  /** What ATTACH says for this half. */
+  attaching(): { credit: number; known: number[] } {
+    return { credit: this.#window.restart(), known: this.#outcomes.known() };
+  }
+
+  /** ATTACHED: a new flow begins. */
+  attached(
+    send: (message: WireMessage) => void,
+    attached: { suspect: number; epoch: number },
+  ): void {
+    this.#send = send;
+    this.#suspect = attached.suspect;
+    this.#outcomes.attached(attached.epoch);
+    if (this.#waiters.size > 0) this.#rest();
+    this.#tellIfSettled();
+  }
+
+  /** The connection is lost: what was pushed comes again. */
+  detached(): void {
+    this.#send = null;
+    this.#flow++;
+    this.#queue.clear();
+    this.#checked = null;
+    this.#isChecking = false;
+  }
+
+  /** DELIVER. */
+  onDeliver(message: Deliver): void {
+    const flags = flagsFor(message.targets, this.#ref);
+    if (flags === null || this.#send === null || this.#isStopped) return;
+    const nowMs = this.#clock.monotonicMs();
+    this.#queue.push(new InboundBatch(message, flags, this.#suspect, nowMs));
+    this.#serve();
+  }
+
+  /** CONFIRM. */
+  onConfirm(number: number): void {
+    this.#outcomes.confirm(number);
+    this.#serve();
+    this.#tellIfSettled();
+  }
+
+  /** Ends the calls that have waited since before a moment. */
+  expire(error: MomError, beganBeforeMs: number): void {
+    this.#waiters.reject(error, beganBeforeMs);
+  }
+
+  /** No more is taken: calls that wait end, what was taken is still confirmed. */
+  stop(error: MomError): void {
+    this.#isStopped = true;
+    this.#waiters.reject(error);
+    this.#queue.clear();
+    this.#checked = null;
+    this.#flow++;
+    this.#flush();
+  }
+
+  /** Resolves when everything taken is confirmed. */
+  settled(): Promise<void> {
+    if (this.#outcomes.isSettled) return Promise.resolve();
+    return new Promise((resolve) => this.#onSettled = resolve);
+  }
+
+  /** Ends everything. */
+  fail(error: MomError): void {
+    this.stop(error);
+    this.detached();
+    this.#ackTimer?.cancel();
+    this.#ackTimer = null;
+    this.#outcomes.fail(error);
+  }
+
+  /** Takes without waiting; `null` when the call has to wait. */
+  #takeNow(signal: AbortSignal | undefined): Message | null {
+    signal?.throwIfAborted();
+    if (this.#waiters.size > 0) return null;
+    const message = this.#isAtLimit() ? null : this.#next();
+    if (message === null) this.#rest();
+    return message;
+  }
+
+  #serve(): void {
+    while (this.#waiters.size > 0) {
+      const message = this.#isAtLimit() ? null : this.#next();
+      if (message === null) return this.#rest();
+      const waiter: Waiter = this.#waiters.shift()!;
+      waiter.serve(message, this.#more);
+    }
+  }
+
+  #isAtLimit(): boolean {
+    return this.#outcomes.unconfirmed >= LIMITS.unconfirmedTakes;
+  }
+
+  /** Somebody waits and there is nothing: tell what was taken, ask for more. */
+  #rest(): void {
+    this.#window.open();
+    if (this.#queue.first === undefined) this.#window.rest();
+    this.#flush();
+    this.#grant(true);
+  }
+
+  /** The next message that is fit to be handed over. */
+  #next(): Message | null {
+    if (this.#checked !== null) {
+      const { batch, offset, headers, value } = this.#checked;
+      this.#checked = null;
+      return this.#hand(batch, offset, headers, value);
+    }
+    if (this.#isChecking) return null;
+    while (true) {
+      const batch = this.#queue.first;
+      if (batch === undefined) return null;
+      const message = batch.isSpent ? this.#drop(batch) : this.#take(batch);
+      if (message !== null) return message;
+      if (this.#isChecking) return null;
+    }
+  }
+
+  #take(batch: InboundBatch): Message | null {
+    if (
+      batch.expiresAtMs !== Infinity &&
+      batch.expiresAtMs <= this.#clock.monotonicMs()
+    ) return this.#reject(batch, OUTCOME.expired);
+    const { offset } = batch;
+    let content: Uint8Array;
+    try {
+      content = batch.take();
+    } catch (error) {
+      requireMomError(error);
+      return this.#reject(batch, OUTCOME.undecodable);
+    }
+    let record: { headers: Headers | null; value: unknown };
+    try {
+      record = decodeRecord(content);
+    } catch (error) {
+      requireMomError(error);
+      return this.#settle(batch, offset, OUTCOME.undecodable);
+    }
+    const schema = this.#schemas.get(batch.topic);
+    if (schema === undefined) {
+      return this.#hand(batch, offset, record.headers, record.value);
+    }
+    return this.#check(schema, { batch, offset, ...record });
+  }
+
+  #check(
+    schema: StandardSchema,
+    record: Checked,
+  ): Message | null {
+    let result: SchemaResult<unknown> | Promise<SchemaResult<unknown>>;
+    try {
+      result = schema["~standard"].validate(record.value);
+    } catch {
+      // A schema that throws has not said yes.
+      result = { issues: [] };
+    }
+    if (!(result instanceof Promise)) return this.#judge(record, result);
+    const flow = this.#flow;
+    this.#isChecking = true;
+    const go = (settled: SchemaResult<unknown>) => {
+      if (flow !== this.#flow) return;
+      this.#isChecking = false;
+      if (settled.issues === undefined) {
+        this.#checked = { ...record, value: settled.value };
+      } else this.#settle(record.batch, record.offset, OUTCOME.schema);
+      this.#serve();
+    };
+    result.then(go, () => go({ issues: [] }));
+    return null;
+  }
+
+  #judge(record: Checked, result: SchemaResult<unknown>): Message | null {
+    const { batch, offset, headers } = record;
+    if (result.issues !== undefined) {
+      return this.#settle(batch, offset, OUTCOME.schema);
+    }
+    return this.#hand(batch, offset, headers, result.value);
+  }
+
+  #hand(
+    batch: InboundBatch,
+    offset: number,
+    headers: Headers | null,
+    value: unknown,
+  ): Message {
+    const outcomes = this.#outcomes;
+    let serial = 0;
+    if (batch.isManual) outcomes.hold(batch.logId, offset);
+    else {
+      serial = outcomes.settle(
+        OUTCOME.delivered,
+        batch.logId,
+        offset,
+        offset + 1,
+      );
+      this.#noteOutcome();
+    }
+    if (batch.isSpent) this.#drop(batch);
+    return new ReceivedMessage(
+      batch,
+      offset,
+      headers,
+      value,
+      outcomes,
+      serial,
+    );
+  }
+
+  #settle(batch: InboundBatch, offset: number, kind: Outcome): null {
+    this.#outcomes.settle(kind, batch.logId, offset, offset + 1);
+    this.#noteOutcome();
+    return null;
+  }
+
+  /** Nothing more of the batch can be handed over. */
+  #reject(batch: InboundBatch, kind: Outcome): null {
+    this.#outcomes.settle(kind, batch.logId, batch.offset, batch.endOffset);
+    this.#noteOutcome();
+    return this.#drop(batch);
+  }
+
+  #drop(batch: InboundBatch): null {
+    if (this.#queue.first !== batch) return null;
+    this.#queue.shift();
+    this.#window.take(batch.cost);
+    this.#grant(false);
+    return null;
+  }
+
+  #grant(isResting: boolean): void {
+    if (this.#send === null) return;
+    const total = this.#window.grant(isResting);
+    if (total !== null) this.#send({ type: "CREDIT", ref: this.#ref, total });
+  }
+
+  #noteOutcome(): void {
+    if (this.#outcomes.isFull) return this.#flush();
+    this.#ackTimer ??= this.#clock.setTimer(ACK_DELAY_MS, () => {
+      this.#ackTimer = null;
+      this.#flush();
+    });
+  }
+
+  /** What is acknowledged in one turn goes out together. */
+  #flushSoon(): void {
+    if (this.#isFlushQueued) return;
+    this.#isFlushQueued = true;
+    queueMicrotask(() => {
+      this.#isFlushQueued = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#send === null) return;
+    const ack = this.#outcomes.next();
+    if (ack !== null) this.#send({ type: "ACK", ref: this.#ref, ...ack });
+  }
+
+  #tellIfSettled(): void {
+    if (this.#onSettled === null || !this.#outcomes.isSettled) return;
+    this.#onSettled();
+    this.#onSettled = null;
+  }
+}
+
+function flagsFor(targets: number[], ref: number): number | null {
+  for (let i = 0; i < targets.length; i += 2) {
+    if (targets[i] === ref) return targets[i + 1]!;
+  }
+  return null;
+}
+
+function requireMomError(error: unknown): asserts error is MomError {
+  if (!(error instanceof MomError)) throw error;
+}

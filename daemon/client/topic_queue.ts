@@ -1,0 +1,214 @@
+/**
+ * What a handle publishes to one topic: the batch that records are still laid
+ * into, and behind the last one sent those that wait. Records that cannot travel
+ * together (another expiry, another level) begin a new batch. No I/O.
+ *
+ * @module
+ */
+
+import { RecordBuffer } from "../../protocol/record.ts";
+import { type PendingBatch, ProducerStream } from "../stream.ts";
+import { type Callers, SingleCallers } from "./receipts.ts";
+
+/** What all records of a batch have in common. */
+export interface BatchTerms {
+  /** Whether the receipt waits for the broker. */
+  readonly isWanted: boolean;
+  /** Milliseconds after which the messages expire; 0: never. */
+  readonly expiresMs: number;
+}
+
+/** What is kept with a batch until its answer. */
+export interface Outgoing extends BatchTerms {
+  readonly callers: Callers;
+  /** When it was begun, on the monotonic clock. */
+  readonly beganMs: number;
+  /** Whether its callers have heard that the wait is over. */
+  isGivenUp: boolean;
+  /** Whether the daemon has it and the broker's answer is waited for. */
+  isNoted: boolean;
+}
+
+/** A batch on its way. */
+export type OutgoingBatch = PendingBatch<Outgoing>;
+
+interface OpenBatch extends BatchTerms {
+  readonly records: RecordBuffer;
+  readonly callers: SingleCallers;
+  readonly beganMs: number;
+}
+
+/** A batch is closed when it has so many bytes. */
+const BATCH_BYTES = 256 * 1024;
+/** What fits a frame beside one largest message, with room for names and heads. */
+const BATCH_BYTES_MIN = 32 * 1024;
+/** Buffers that wait for a next batch. */
+const BUFFERS_KEPT = 64;
+
+/** Buffers that batches are laid into; lent, not owned, so that many topics cost little. */
+export class BufferPool {
+  readonly #free: RecordBuffer[] = [];
+  #messageBytesMax: number;
+
+  /** @param messageBytesMax Largest size of a message. */
+  constructor(messageBytesMax: number) {
+    this.#messageBytesMax = messageBytesMax;
+  }
+
+  /** Bytes at which a batch is closed: it must fit a frame (PROTOCOL 2.2). */
+  get batchBytes(): number {
+    return Math.min(BATCH_BYTES, this.#messageBytesMax + BATCH_BYTES_MIN);
+  }
+
+  /** The limit for what is lent from now on. */
+  set messageBytesMax(bytes: number) {
+    if (bytes === this.#messageBytesMax) return;
+    this.#messageBytesMax = bytes;
+    this.#free.length = 0;
+  }
+
+  /** An empty buffer. */
+  lend(): RecordBuffer {
+    return this.#free.pop() ??
+      new RecordBuffer({ messageBytesMax: this.#messageBytesMax });
+  }
+
+  /** Takes a buffer back. */
+  giveBack(buffer: RecordBuffer): void {
+    buffer.clear();
+    if (this.#free.length < BUFFERS_KEPT) this.#free.push(buffer);
+  }
+}
+
+/** One topic of one handle. */
+export class TopicQueue {
+  readonly topic: string;
+  readonly stream = new ProducerStream<Outgoing>();
+  /** Whether it stands among those that have something to send. */
+  isReady = false;
+  /** What an asynchronous schema is still looking at; later publishes wait behind it. */
+  gate: Promise<void> | null = null;
+  readonly #pool: BufferPool;
+  #open: OpenBatch | null = null;
+
+  /**
+   * @param topic Checked by the caller.
+   * @param pool Where its buffers come from.
+   */
+  constructor(topic: string, pool: BufferPool) {
+    this.topic = topic;
+    this.#pool = pool;
+  }
+
+  /** When the open batch was begun, or `null` when none is open. */
+  get openSinceMs(): number | null {
+    return this.#open?.beganMs ?? null;
+  }
+
+  /** Whether there is anything to send. */
+  get hasWaiting(): boolean {
+    return this.#open !== null || this.stream.waiting > 0;
+  }
+
+  /** Whether nothing waits for an answer. */
+  get isIdle(): boolean {
+    return this.#open === null && this.stream.size === 0;
+  }
+
+  /**
+   * Encodes a record into the open batch. If that fails nothing is added.
+   *
+   * @returns Who hears of the batch: the caller of the record is to be added.
+   * @throws {MomError} `value_unsupported`, `message_too_large`.
+   */
+  append(
+    value: unknown,
+    headers:
+      | Readonly<Record<string, string | number | boolean | Uint8Array>>
+      | undefined,
+    terms: BatchTerms,
+    nowMs: number,
+  ): SingleCallers {
+    const open = this.#openFor(terms, nowMs);
+    const before = open.records.length;
+    try {
+      open.records.append(value, headers);
+    } catch (error) {
+      if (before === 0) this.#discard(open);
+      throw error;
+    }
+    if (open.records.length < this.#pool.batchBytes) return open.callers;
+    // A frame holds little beside one message of the largest size: what made the
+    // batch too long travels alone.
+    return before === 0 ? this.#close(open) : this.#closeBefore(open, before);
+  }
+
+  /** Closes the open batch, so that it waits to be sent. */
+  seal(): void {
+    if (this.#open !== null) this.#close(this.#open);
+  }
+
+  /** Puts encoded records behind all others. */
+  push(
+    bytes: Uint8Array,
+    count: number,
+    callers: Callers,
+    terms: BatchTerms,
+    beganMs: number,
+  ): void {
+    this.stream.push({
+      firstSequence: this.stream.nextSequence,
+      count,
+      attributes: null,
+      bytes,
+      tag: { ...terms, callers, beganMs, isGivenUp: false, isNoted: false },
+    });
+  }
+
+  #openFor(terms: BatchTerms, nowMs: number): OpenBatch {
+    const open = this.#open;
+    if (open !== null) {
+      const { isWanted, expiresMs } = open;
+      if (isWanted === terms.isWanted && expiresMs === terms.expiresMs) {
+        return open;
+      }
+      this.#close(open);
+    }
+    return this.#open = {
+      isWanted: terms.isWanted,
+      expiresMs: terms.expiresMs,
+      records: this.#pool.lend(),
+      callers: new SingleCallers(),
+      beganMs: nowMs,
+    };
+  }
+
+  #close(open: OpenBatch): SingleCallers {
+    const { records, callers, beganMs } = open;
+    const { count } = records;
+    this.push(records.take(), count, callers, termsOf(open), beganMs);
+    this.#discard(open);
+    return callers;
+  }
+
+  #closeBefore(open: OpenBatch, at: number): SingleCallers {
+    const { records, callers, beganMs } = open;
+    const count = records.count - 1;
+    const bytes = records.take();
+    const alone = new SingleCallers();
+    const terms = termsOf(open);
+    this.push(bytes.subarray(0, at), count, callers, terms, beganMs);
+    this.push(bytes.subarray(at), 1, alone, terms, beganMs);
+    this.#discard(open);
+    return alone;
+  }
+
+  #discard(open: OpenBatch): void {
+    this.#open = null;
+    this.#pool.giveBack(open.records);
+  }
+}
+
+function termsOf({ isWanted, expiresMs }: BatchTerms): BatchTerms {
+  return { isWanted, expiresMs };
+}
