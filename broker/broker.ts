@@ -7,7 +7,6 @@
 
 import {
   type Address,
-  isLocalAddress,
   parseAddress,
   type TcpAddress,
 } from "../protocol/address.ts";
@@ -29,17 +28,13 @@ import { type Logger, silentLogger } from "../program/log.ts";
 import { toMetrics } from "../program/metrics.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
-import {
-  checkToken,
-  makeToken,
-  readOrMakeToken,
-  tokenPath,
-} from "../program/tokens.ts";
 import { Store } from "../storage/store.ts";
 import { listen } from "../transport/dial.ts";
+import { readToken } from "./access.ts";
 import { admit, type Connections, openConnection } from "./connection.ts";
 import { Core } from "./core/core.ts";
 import { RETENTION_LIMITS } from "./core/retention.ts";
+import { diskShareOf } from "./disk_share.ts";
 import {
   BROKER_DEFAULTS,
   type BrokerOptions,
@@ -49,6 +44,18 @@ import {
 const TICK_MS = 1_000;
 /** Ticks between two slow ones. */
 const SLOW_TICKS = 3_600;
+
+/** What a broker is put together from. */
+interface Parts {
+  readonly options: BrokerOptions;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly core: Core;
+  readonly listener: ByteListener;
+  readonly token: string | null;
+}
 
 /**
  * A running broker.
@@ -68,39 +75,34 @@ export class Broker {
   readonly token: string;
   /** Where HTTP listens, `HOST:PORT`; `null` if it is off. */
   readonly http: string | null;
-  #clock: Clock;
-  #logger: Logger;
-  #store: Store;
-  #core: Core;
-  #listener: ByteListener;
-  #heartbeats: Heartbeats;
-  #http: HttpServer | null = null;
-  #connections: Connections = new Map();
-  #openings = new Set<ByteStream>();
-  #tasks = new Set<Promise<unknown>>();
+  readonly #parts: Parts;
+  readonly #heartbeats: Heartbeats;
+  readonly #http: HttpServer | null;
+  readonly #connections: Connections = new Map();
+  readonly #openings = new Set<ByteStream>();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #takeBackToken: () => void;
   #timer: Timer;
   #ticks = 0;
-  #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
-    this.#clock = parts.clock;
-    this.#logger = parts.logger;
-    this.#store = parts.store;
-    this.#core = parts.core;
-    this.#listener = parts.listener;
-    this.#heartbeats = parts.heartbeats;
-    this.token = parts.token ?? "";
-    this.address = parseAddress(parts.listener.address);
-    this.#takeBack = parts.token === null
-      ? () => {}
-      : handToken(this.address, parts.token);
-    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#watch(this.#accept(parts));
-    if (parts.http !== null) {
-      this.#http = this.#serveHttp(parts.http, parts.token);
-    }
+    const { clock, options, listener, token } = parts;
+    this.#parts = parts;
+    this.#heartbeats = new Heartbeats(
+      clock,
+      options.heartbeatMs ?? BROKER_DEFAULTS.heartbeatMs,
+    );
+    this.token = token ?? "";
+    this.address = parseAddress(listener.address);
+    // The first that can fail, and the only one.
+    this.#http = this.#serveHttp();
     this.http = this.#http?.address ?? null;
+    this.#takeBackToken = token === null
+      ? () => {}
+      : handToken(this.address, token);
+    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    this.#watch(this.#accept());
   }
 
   /**
@@ -115,16 +117,13 @@ export class Broker {
     const clock = options.clock ?? systemClock;
     const entropy = options.entropy ?? systemEntropy;
     const logger = options.logger ?? silentLogger;
-    const holder: { broker: Broker | null; core: Core | null } = {
-      broker: null,
-      core: null,
-    };
+    let core: Core | null = null;
+    let broker: Broker | null = null;
     const fail = (error: unknown) => {
-      const reason = error instanceof MomError
-        ? error
-        : new MomError("internal", "The broker can't go on", { cause: error });
+      const reason = toReason(error);
       logger.error("failed", { error: reason });
-      if (holder.broker !== null) holder.broker.#fail(reason, options.onFailed);
+      core?.fail();
+      if (broker !== null) broker.#fail(reason);
     };
     const store = await Store.open({
       data: options.data,
@@ -132,46 +131,27 @@ export class Broker {
       clock,
       entropy,
       onFailed: fail,
-      onSeal: () => holder.core?.seal() ?? null,
+      onSeal: () => core?.seal() ?? null,
     });
-    const undo: (() => unknown)[] = [() => store.close()];
+    let listener: ByteListener | null = null;
     try {
-      const maxMessageBytes = options.maxMessageBytes ??
-        BROKER_DEFAULTS.maxMessageBytes;
-      const core = new Core({
-        store,
-        wallMs: () => clock.wallMs(),
-        maxMessageBytes,
-        retention: { ...RETENTION_LIMITS, ...options.retention },
-        logger,
-        onDefect: fail,
-      });
-      holder.core = core;
-      const listener = options.listener ?? listen({
+      core = newCore(options, store, clock, logger, fail);
+      listener = options.listener ?? listen({
         hostname: options.hostname ?? BROKER_DEFAULTS.hostname,
         port: options.port ?? BROKER_DEFAULTS.port,
       });
-      undo.push(() => listener.close());
-      const token = await readToken(options, listener, store, logger);
-      const broker = new Broker({
-        clock,
-        entropy,
-        logger,
-        store,
-        core,
-        listener,
-        heartbeats: new Heartbeats(
-          clock,
-          options.heartbeatMs ?? BROKER_DEFAULTS.heartbeatMs,
-        ),
-        token,
-        http: httpAddress(options),
-        maxMessageBytes,
-      });
-      holder.broker = broker;
+      const { address } = listener;
+      const { isMemory } = store;
+      const context = { address, isMemory, entropy, logger };
+      const token = await readToken(options, context);
+      broker = new Broker(
+        { options, clock, entropy, logger, store, core, listener, token },
+      );
+      logger.info("started", { address, data: options.data });
       return broker;
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      listener?.close();
+      await store.close();
       throw error;
     }
   }
@@ -182,7 +162,7 @@ export class Broker {
    * @param query Narrows the rows, never the totals.
    */
   status(query: StatusQuery = {}): StatusReport {
-    return this.#core.status(query);
+    return this.#parts.core.status(query);
   }
 
   /** Finishes what was accepted, for at most 5 s, and ends. May be called twice. */
@@ -197,102 +177,138 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    this.#logger.info("stopping");
-    this.#timer.cancel();
-    this.#listener.close();
-    for (const stream of this.#openings) stream.close();
+    const { core, store, logger } = this.#parts;
+    logger.info("stopping");
+    this.#close();
     const peers = [...this.#connections.values()];
     for (const peer of peers) {
-      peer.send({
-        type: "GOAWAY",
-        reason: "the broker stops",
-        ms: LIMITS.closeMs,
-      });
+      const reason = "the broker stops";
+      peer.send({ type: "GOAWAY", reason, ms: LIMITS.closeMs });
     }
     await this.#settle();
     await Promise.all(peers.map((peer) => peer.close()));
-    await this.#core.stop();
-    await Promise.all([...this.#tasks]);
-    await this.#store.close();
-    await this.#http?.stop();
-    this.#heartbeats.stop();
-    this.#takeBack();
+    await core.stop();
+    await this.#idle();
+    await store.close();
+    logger.info("stopped");
   }
 
-  /** What was accepted is committed and answered, if that takes no more than 5 s. */
+  /** Nothing new comes in, and no timer runs any more. */
+  #close(): void {
+    this.#timer.cancel();
+    this.#parts.listener.close();
+    for (const stream of this.#openings) stream.close();
+    this.#takeBackToken();
+  }
+
+  /** Resolves when no connection is served and no timer runs. */
+  async #idle(): Promise<void> {
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    this.#heartbeats.stop();
+    await this.#http?.stop();
+  }
+
+  /** What was accepted is committed and answered, unless that takes too long. */
   async #settle(): Promise<void> {
+    const { clock, core, store, logger } = this.#parts;
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.setTimer(LIMITS.closeMs - 1_000, resolve);
-    const settled = this.#core.settled()
-      .then(() => this.#store.committed())
-      .catch((error) => this.#logger.warn("stopped_short", { error }));
+    const timer = clock.setTimer(LIMITS.closeMs - TICK_MS, resolve);
+    const settled = core.settled()
+      .then(() => store.committed())
+      .catch((error) => logger.warn("stopped_short", { error }));
     await Promise.race([settled, late]);
     timer.cancel();
   }
 
-  #fail(error: MomError, onFailed: BrokerOptions["onFailed"]): void {
-    if (this.#stopping !== null) return;
-    // Nothing in memory is true any more: nobody gets another answer.
+  /** Nothing in memory is true any more: nobody gets another answer. */
+  #fail(error: MomError): void {
+    const { options } = this.#parts;
     for (const peer of [...this.#connections.values()]) peer.abort(error);
-    this.#watch(this.stop());
-    onFailed?.(error);
+    if (this.#stopping !== null) return;
+    this.#close();
+    this.#stopping = this.#abandon();
+    options.onFailed?.(error);
+  }
+
+  async #abandon(): Promise<void> {
+    const { core, store, logger } = this.#parts;
+    await core.stop();
+    await this.#idle();
+    await store.close().catch((error) => logger.warn("not_closed", { error }));
   }
 
   #tick(): void {
-    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#core.tick();
-    if (++this.#ticks % SLOW_TICKS === 0) this.#core.tickSlowly();
+    const { clock, core } = this.#parts;
+    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    try {
+      core.tick();
+      if (++this.#ticks % SLOW_TICKS === 0) core.tickSlowly();
+    } catch (error) {
+      core.fail();
+      this.#fail(toReason(error));
+    }
   }
 
   /** Owns a task until it is over. */
-  #watch(task: Promise<unknown>): void {
+  #watch(task: Promise<void>): void {
     const owned = task
-      .catch((error) => this.#logger.error("defect", { error }))
+      .catch((error) => this.#defect(error))
       .finally(() => this.#tasks.delete(owned));
     this.#tasks.add(owned);
   }
 
-  async #accept(parts: Parts): Promise<void> {
-    for (
-      let stream = await this.#listener.accept();
-      stream !== null;
-      stream = await this.#listener.accept()
-    ) {
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) stream.close();
-      else this.#watch(this.#serve(stream, parts));
+  #defect(error: unknown): void {
+    this.#parts.logger.error("defect", { error });
+  }
+
+  async #accept(): Promise<void> {
+    const { listener } = this.#parts;
+    while (true) {
+      const stream = await listener.accept();
+      if (stream === null) return;
+      const isTooMany = this.#openings.size >= LIMITS.unwelcomedConnections;
+      if (isTooMany || this.#stopping !== null) stream.close();
+      else this.#watch(this.#serve(stream));
     }
   }
 
-  async #serve(stream: ByteStream, parts: Parts): Promise<void> {
+  async #serve(stream: ByteStream): Promise<void> {
+    const { clock, entropy, options, store, core, token } = this.#parts;
     this.#openings.add(stream);
     let machine = "";
-    const opened = await acceptPeer(stream, {
-      clock: parts.clock,
-      entropy: parts.entropy,
-      heartbeats: parts.heartbeats,
-      token: parts.token,
-      maxMessageBytes: parts.maxMessageBytes,
-      admit: async (hello) => {
-        machine = await admit(hello, this.#core, this.#connections);
-        const { id, epoch } = this.#store;
-        return { role: "broker", machine, storeId: id, epoch };
-      },
-      handlers: (peer, hello) =>
-        openConnection(
-          peer,
-          hello,
-          machine,
-          this.#core,
-          this.#connections,
-          (error) => this.#logger.error("defect", { error }),
-        ),
-    }).finally(() => this.#openings.delete(stream));
-    if (opened === null) return;
-    if (this.#stopping !== null) opened.peer.abort();
-    await opened.done;
+    try {
+      const opened = await acceptPeer(stream, {
+        clock,
+        entropy,
+        heartbeats: this.#heartbeats,
+        token,
+        maxMessageBytes: options.maxMessageBytes ??
+          BROKER_DEFAULTS.maxMessageBytes,
+        admit: async (hello) => {
+          machine = await admit(hello, core, this.#connections);
+          const { id, epoch } = store;
+          return { role: "broker", machine, storeId: id, epoch };
+        },
+        handlers: (peer, hello) =>
+          openConnection(
+            { peer, hello, machine, onDefect: (each) => this.#defect(each) },
+            core,
+            this.#connections,
+          ),
+      });
+      this.#openings.delete(stream);
+      if (this.#stopping !== null) opened?.peer.abort();
+      await opened?.done;
+    } finally {
+      this.#openings.delete(stream);
+      stream.close();
+    }
   }
 
-  #serveHttp(address: TcpAddress, token: string | null): HttpServer {
+  #serveHttp(): HttpServer | null {
+    const { options, token, logger, clock } = this.#parts;
+    const address = httpAddress(options);
+    if (address === null) return null;
     const handler = createHttpApp({
       role: "broker",
       token,
@@ -301,24 +317,36 @@ export class Broker {
       ready: () => this.#stopping === null,
       metrics: () => toMetrics(this.status()),
     });
-    return serveHttp(address, handler, {
-      logger: this.#logger,
-      clock: this.#clock,
-    });
+    return serveHttp(address, handler, { logger, clock });
   }
 }
 
-interface Parts {
-  readonly clock: Clock;
-  readonly entropy: Entropy;
-  readonly logger: Logger;
-  readonly store: Store;
-  readonly core: Core;
-  readonly listener: ByteListener;
-  readonly heartbeats: Heartbeats;
-  readonly token: string | null;
-  readonly http: TcpAddress | null;
-  readonly maxMessageBytes: number;
+function newCore(
+  options: BrokerOptions,
+  store: Store,
+  clock: Clock,
+  logger: Logger,
+  onDefect: (error: unknown) => void,
+): Core {
+  const isFolder = !store.isMemory && !/^https?:/.test(options.data);
+  return new Core({
+    store,
+    wallMs: () => clock.wallMs(),
+    maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
+    retention: {
+      ...RETENTION_LIMITS,
+      storeBytes: isFolder ? diskShareOf(options.data) : Infinity,
+      ...options.retention,
+    },
+    logger,
+    onDefect,
+  });
+}
+
+function toReason(error: unknown): MomError {
+  return error instanceof MomError
+    ? error
+    : new MomError("internal", "Cannot go on: defect", { cause: error });
 }
 
 function httpAddress(options: BrokerOptions): TcpAddress | null {
@@ -329,30 +357,4 @@ function httpAddress(options: BrokerOptions): TcpAddress | null {
     "option_invalid",
     `Cannot start broker: option "http" is "unix:${address.path}", expected HOST:PORT`,
   );
-}
-
-/** The token that is asked for; `null`: everybody is let in. */
-async function readToken(
-  options: BrokerOptions,
-  listener: ByteListener,
-  store: Store,
-  logger: Logger,
-): Promise<string | null> {
-  if (options.token !== undefined) {
-    return checkToken(options.token, 'option "token"');
-  }
-  if (options.insecureNoToken) return null;
-  const address = parseAddress(listener.address);
-  if (!isLocalAddress(address)) {
-    if (options.tokenFile === undefined) {
-      throw new MomError(
-        "option_invalid",
-        `Cannot listen on ${listener.address}: beyond loopback name a token ` +
-          "(option token or tokenFile), or let everybody in (insecureNoToken)",
-      );
-    }
-    logger.warn("no_tls", { address: listener.address });
-  }
-  if (store.isMemory && options.tokenFile === undefined) return makeToken();
-  return await readOrMakeToken(options.tokenFile ?? tokenPath(address));
 }

@@ -6,7 +6,7 @@
 
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import type { Attach, Hello, Message } from "../protocol/messages.ts";
+import type { Attach, Hello } from "../protocol/messages.ts";
 import { checkName, DIRECT_MACHINE } from "../protocol/names.ts";
 import type { Peer, PeerHandlers } from "../protocol/peer.ts";
 import type { Core } from "./core/core.ts";
@@ -57,19 +57,30 @@ async function isGone(
   return true;
 }
 
+/** A connection that was let in. */
+export interface Admitted {
+  readonly peer: Peer;
+  readonly hello: Hello;
+  /** The machine whose users it may attach. */
+  readonly machine: string;
+  /** Hears of defects of ours while its messages are taken. */
+  onDefect(error: unknown): void;
+}
+
 /** Opens a session in the core for a connection that was let in. */
 export function openConnection(
-  peer: Peer,
-  hello: Hello,
-  machine: string,
+  admitted: Admitted,
   core: Core,
   connections: Connections,
-  onDefect: (error: unknown) => void,
 ): PeerHandlers {
+  const { peer, hello, machine } = admitted;
   const { role, credit, machineKey } = hello;
+  // Of two that were let in at once the later one stays.
+  const older = role === "daemon" ? core.sessionOf(machine) : null;
+  if (older !== null) connections.get(older)?.abort();
   const session = core.openSession(
     { role, machine, remote: peer.remote, credit },
-    role === "daemon" ? machineKey!.slice() : null,
+    role === "daemon" ? machineKey : null,
     { send: (message) => peer.send(message), abort: () => peer.abort() },
   );
   connections.set(session, peer);
@@ -82,7 +93,7 @@ export function openConnection(
       connections.delete(session);
       core.sessionLost(session);
     },
-    onDefect,
+    onDefect: (error) => admitted.onDefect(error),
   };
 }
 
@@ -101,5 +112,5 @@ async function attach(
     );
   }
   if (session.isLost) return;
-  await core.take(session, message as Message);
+  await core.take(session, message);
 }

@@ -33,6 +33,7 @@ export class Commits {
   #effects: Effect[] = [];
   #hasOpen = false;
   #serial = 0;
+  #isEnded = false;
   /** Effects of the groups that are sealed but not yet on disk, oldest first. */
   readonly #sealed: Effect[][] = [];
 
@@ -60,6 +61,7 @@ export class Commits {
   removed(entity: Entity): void {
     if (entity.isGone) return;
     entity.isGone = true;
+    if (this.#isEnded) return;
     this.#hasOpen = true;
     this.#store.delete(entity.table, entity.key);
   }
@@ -109,8 +111,15 @@ export class Commits {
     this.#store.dropLog(log);
   }
 
+  /** Nothing is committed and nobody hears of anything any more: the store failed. */
+  end(): void {
+    this.#isEnded = true;
+    this.#effects = [];
+  }
+
   /** Ends an operation: what it changed is committed with whatever else is there. */
   finish(): void {
+    if (this.#isEnded) return;
     if (this.#hasOpen || this.#dirty.length > 0) {
       this.#store.commit();
       return;
@@ -148,7 +157,10 @@ export class Commits {
 
   #run(effects: readonly Effect[]): void {
     try {
-      for (const effect of effects) effect();
+      for (const effect of effects) {
+        if (this.#isEnded) return;
+        effect();
+      }
     } catch (error) {
       this.#onDefect(error);
     }

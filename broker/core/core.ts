@@ -11,10 +11,10 @@ import type { Logger } from "../../program/log.ts";
 import type { StatusQuery, StatusReport } from "../../program/status.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
-import type { Attach, Message } from "../../protocol/messages.ts";
+import type { Ack, Attach, Message } from "../../protocol/messages.ts";
 import { splitUser, userOf } from "../../protocol/names.ts";
 import { Acknowledging } from "./acknowledging.ts";
-import { type AbsenceLimits, Attaching, flowOf } from "./attaching.ts";
+import { type AbsenceLimits, Attaching } from "./attaching.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Publishing } from "./publishing.ts";
@@ -141,12 +141,8 @@ export class Core {
     switch (message.type) {
       case "PUBLISH":
         return this.#publishing.publish(session, message);
-      case "ACK": {
-        const flow = flowOf(session, message.ref);
-        const { number, outcomes } = message;
-        this.#acknowledging.acknowledge(flow, number, outcomes);
-        return this.#state.commits.finish();
-      }
+      case "ACK":
+        return this.#acknowledge(session, message);
       case "CREDIT":
         return this.#credit(session, message.ref, message.total);
       case "ATTACH":
@@ -199,6 +195,13 @@ export class Core {
     return reportStatus(this.#state, this.#sessions, query, uptimeMs);
   }
 
+  /** The store failed: nothing is true any more, nobody gets another answer. */
+  fail(): void {
+    this.#state.commits.end();
+    this.#deliveries.stop();
+    this.#publishing.stop();
+  }
+
   /** Resolves when what was accepted is in the store's hands. */
   async settled(): Promise<void> {
     await this.#publishing.idle();
@@ -220,9 +223,18 @@ export class Core {
     this.#state.commits.finish();
   }
 
+  #acknowledge(session: Session, message: Ack): void {
+    const flow = session.flows.get(message.ref);
+    // It was on its way when the flow ended; the next ATTACH tells it again.
+    if (flow === undefined) return;
+    this.#acknowledging.acknowledge(flow, message.number, message.outcomes);
+    this.#state.commits.finish();
+  }
+
   #credit(session: Session, ref: number | null, total: number): void {
-    if (ref === null) this.#deliveries.grantSession(session, total);
-    else this.#deliveries.grant(flowOf(session, ref), total);
+    if (ref === null) return this.#deliveries.grantSession(session, total);
+    const flow = session.flows.get(ref);
+    if (flow !== undefined) this.#deliveries.grant(flow, total);
   }
 
   #introduce(session: Session, id: Uint8Array, user: string): void {

@@ -20,7 +20,12 @@
 
 import { OffsetSet } from "../../protocol/offset_set.ts";
 import { Counts, type Result } from "./counts.ts";
-import { type Entity, type EntryReader, type Field, TABLES } from "./entries.ts";
+import {
+  type Entity,
+  type EntryReader,
+  type Field,
+  TABLES,
+} from "./entries.ts";
 import type { Subscription } from "./subscriptions.ts";
 import type { Topic } from "./topics.ts";
 import type { User } from "./users.ts";
