@@ -27,7 +27,7 @@ export type Headers = Record<string, HeaderValue>;
 
 /** A record as its receiver sees it. */
 export interface DecodedRecord {
-  /** `null` when the publisher gave none. */
+  /** `null` when the publisher gave none, or an empty object. */
   readonly headers: Headers | null;
   readonly value: Value;
 }
@@ -76,7 +76,7 @@ export class RecordBuffer {
   /**
    * Encodes one message behind the others. If that fails nothing is added.
    *
-   * @param value Any kind of INTERFACE "Values".
+   * @param value Any kind of {@linkcode Value}.
    * @param headers At most 16 KiB as encoded.
    * @returns Bytes of the record, its head included.
    * @throws {MomError} `value_unsupported`, naming the place and kind;
@@ -116,7 +116,7 @@ export class RecordBuffer {
 /**
  * One message as a record, its head included, in memory of its own.
  *
- * @param value Any kind of INTERFACE "Values".
+ * @param value Any kind of {@linkcode Value}.
  * @param headers At most 16 KiB as encoded.
  * @param messageBytesMax Largest size of a message.
  * @throws {MomError} `value_unsupported`, `message_too_large`.
@@ -222,6 +222,8 @@ function readHeaders(
   if (reader.offset > LIMITS.headerBytes) {
     throw badRecord(`headers of ${reader.offset} bytes`);
   }
+  // An empty map says no more than none: the two look the same to the receiver.
+  if (item.size === 0) return { headers: null, bytes: reader.offset };
   const headers: Headers = {};
   for (const [key, value] of item) {
     if (typeof key !== "string") throw badRecord(`header ${key} is no text`);

@@ -1,6 +1,6 @@
 /**
  * What a message can carry, and what it cannot: looked at before anything is
- * encoded, so that nothing but the kinds of INTERFACE "Values" ever gets on the
+ * encoded, so that nothing but the kinds of {@linkcode Value} ever gets on the
  * wire.
  *
  * @module
@@ -9,7 +9,11 @@
 import { MomError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
-/** Whatever a message can carry. */
+/**
+ * Whatever a message can carry: bigints within 64 bits (-2^63 to 2^64 - 1),
+ * well-formed strings, valid dates, arrays without holes and plain objects with
+ * string keys, at most 64 of them inside one another.
+ */
 export type Value =
   | null
   | undefined

@@ -13,6 +13,7 @@
 import { Buffer } from "node:buffer";
 import { Encoder } from "../deps/cbor_x.ts";
 import { type CborWriter, headBytes } from "./cbor_writer.ts";
+import { MomError } from "./errors.ts";
 import { checkValue, tooLarge } from "./value_check.ts";
 
 const OPTIONS = {
@@ -39,6 +40,8 @@ const RESET_BUFFER_MODE = 1024;
 /** cbor-x's memory is given back when it has grown beyond this. */
 const KEPT_BYTES = 1024 * 1024;
 const INITIAL_BYTES = 8 * 1024;
+
+let isEncoding = false;
 
 const UNDEFINED = 0xf7;
 /** Integers from minus this up to this (exclusive) have a head of 32 bits at most. */
@@ -102,11 +105,30 @@ function writeWithCborX(
   value: unknown,
   bytesMax: number,
 ): void {
-  const hasNegativeZero = checkValue(value, bytesMax);
-  const bytes = (hasNegativeZero ? floatEncoder : encoder)
-    .encode(value, RESET_BUFFER_MODE);
-  writer.raw(bytes);
-  if (bytes.length > KEPT_BYTES) {
-    encoder.useBuffer(Buffer.allocUnsafeSlow(INITIAL_BYTES));
+  // Its state is in module variables: a getter in `value` must not call it.
+  if (isEncoding) throw unreadable();
+  isEncoding = true;
+  try {
+    const hasNegativeZero = checkValue(value, bytesMax);
+    const bytes = (hasNegativeZero ? floatEncoder : encoder)
+      .encode(value, RESET_BUFFER_MODE);
+    writer.raw(bytes);
+    if (bytes.length > KEPT_BYTES) {
+      encoder.useBuffer(Buffer.allocUnsafeSlow(INITIAL_BYTES));
+    }
+  } catch (cause) {
+    if (cause instanceof MomError) throw cause;
+    throw unreadable(cause);
+  } finally {
+    isEncoding = false;
   }
+}
+
+/** For a getter or proxy that throws, or that gives something else each time. */
+function unreadable(cause?: unknown): MomError {
+  return new MomError(
+    "value_unsupported",
+    "Cannot encode message: value has a getter that fails or publishes",
+    cause === undefined ? undefined : { cause },
+  );
 }
