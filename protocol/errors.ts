@@ -141,6 +141,8 @@ export class MomError extends Error {
   readonly retriable: boolean;
 
   /**
+   * Makes an error.
+   *
    * @param code A code of the table.
    * @param message What was being done, then a colon, then the values.
    * @param options `cause`: the failure behind this one.

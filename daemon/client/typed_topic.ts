@@ -54,6 +54,8 @@ export class TypedTopic<Input = unknown, Output = Input> {
   readonly schema: StandardSchema<Input, Output>;
 
   /**
+   * Makes a typed topic, as {@linkcode topic} does.
+   *
    * @param name An exact topic.
    * @param schema What its values are checked with.
    * @throws {MomError} `topic_invalid`.

@@ -17,7 +17,7 @@ export interface ImportEdge {
 
 /** What each room may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  "mod.ts": ["protocol", "broker", "daemon"],
+  "mod.ts": ["protocol", "program", "broker", "daemon"],
   deps: [],
   protocol: ["deps", "deno.json"],
   transport: ["protocol"],
