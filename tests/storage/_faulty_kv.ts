@@ -9,22 +9,24 @@ type Operation = (atomic: Deno.AtomicOperation) => void;
 /** Opens databases whose commits fail from some commit on. */
 export class FaultyKv {
   #commitsLeft: number;
-  readonly #share: number;
+  readonly #operations: number;
   #hasCrashed = false;
   readonly #message: string;
   /** Commits that were tried. */
   commits = 0;
+  /** How many operations the one that failed had. */
+  lastOperations = 0;
   /** Called before each commit. */
   onCommit: () => Promise<void> = () => Promise.resolve();
 
   /**
    * @param commits How many get through; the opener's does not count.
-   * @param share How much of the one after is applied, 0 to 1.
+   * @param operations How many operations of the one after are applied.
    * @param message What it fails with.
    */
-  constructor(commits: number, share = 0, message = "the disk is gone") {
+  constructor(commits: number, operations = 0, message = "the disk is gone") {
     this.#commitsLeft = commits + 1;
-    this.#share = share;
+    this.#operations = operations;
     this.#message = message;
   }
 
@@ -87,8 +89,9 @@ export class FaultyKv {
     if (this.#hasCrashed) throw new TypeError(this.#message);
     const isLast = --this.#commitsLeft < 0;
     const count = isLast
-      ? Math.round(operations.length * this.#share)
+      ? Math.min(this.#operations, operations.length)
       : operations.length;
+    if (isLast) this.lastOperations = operations.length;
     const atomic = kv.atomic().check(...checks);
     for (const operation of operations.slice(0, count)) operation(atomic);
     const result = count === 0 && isLast
