@@ -62,6 +62,8 @@ Deno.test("OffsetSet behaves like a set of numbers when used at random", () => {
           const flat = flatOf(model);
           assert.deepEqual(set.toArray(), flat);
           assert.equal(set.floor, flat[0]);
+          const below = flat[0] === 0 ? [] : [[0, flat[0]]];
+          assert.deepEqual(set.spans(), [...below, ...set.ranges()]);
           assert.equal(set.end, Math.max(-1, ...model.members) + 1);
           assert.equal(set.countIn(from, to), model.countIn(from, to));
           assert.equal(set.has(from), model.members.has(from));
