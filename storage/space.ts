@@ -67,6 +67,7 @@ export class Space {
    */
   async giveUpReserve(): Promise<boolean> {
     this.#wasFull = true;
+    this.#checkedMs = this.#options.clock.monotonicMs();
     this.#timer?.cancel();
     this.#timer = null;
     await this.#writing;

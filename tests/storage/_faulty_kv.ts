@@ -16,6 +16,8 @@ export class FaultyKv {
   commits = 0;
   /** How many operations the one that failed had. */
   lastOperations = 0;
+  /** Called before each read of several values. */
+  onRead: () => Promise<void> = () => Promise.resolve();
   /** Called before each commit. */
   onCommit: () => Promise<void> = () => Promise.resolve();
 
@@ -52,6 +54,12 @@ export class FaultyKv {
     return new Proxy(kv, {
       get: (target, name) => {
         if (name === "atomic") return () => this.#atomic(target);
+        if (name === "getMany") {
+          return async (keys: Deno.KvKey[]) => {
+            await this.onRead();
+            return await target.getMany(keys);
+          };
+        }
         const value = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
       },

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import {
+  bytes,
+  NOTHING,
+  openStore,
+  pattern,
+  tempFolder,
+  withDatabase,
+} from "./_support.ts";
+
+/** Flips a bit of a stored value, or deletes it. */
+async function damage(
+  folder: string,
+  key: Deno.KvKey,
+  at: number | "delete",
+): Promise<void> {
+  await withDatabase(folder, async (kv) => {
+    if (at === "delete") return await kv.delete(key);
+    const { value } = await kv.get<Uint8Array>(key);
+    assert.ok(value !== null, `no value at ${key}`);
+    value[at] ^= 0x10;
+    await kv.set(key, value);
+  });
+}
+
+/** Two logs over some journal values. */
+async function fill(folder: string): Promise<[number, number]> {
+  const store = await openStore(folder);
+  const a = store.createLog();
+  const b = store.createLog();
+  for (let i = 0; i < 100; i++) {
+    store.append(a, 2, NOTHING, pattern(2000, i));
+    if (i % 2 === 0) store.append(b, 1, NOTHING, pattern(500, i));
+  }
+  await store.close();
+  return [a, b];
+}
+
+for (const at of [0, 4, 5, 30_000, "delete"] as const) {
+  Deno.test(`a journal value damaged at ${at} costs its offsets, the rest goes on`, async () => {
+    await using folder = await tempFolder();
+    const [a, b] = await fill(folder.path);
+    await damage(folder.path, ["j", 2], at);
+    const store = await openStore(folder.path);
+    const results = await store.readInOrder(
+      [{ log: a, next: 0 }, { log: b, next: 0 }],
+      10_000_000,
+    );
+    const damaged = results.filter((result) => "damaged" in result);
+    assert.deepEqual(damaged.map((r) => r.log), [a, b]);
+    for (const log of [a, b]) {
+      let next = 0;
+      for (const result of results) {
+        if (result.log !== log) continue;
+        assert.equal(result.base, next, `a gap in log ${log}`);
+        next += result.count;
+      }
+      assert.equal(next, store.end(log));
+    }
+    const lost = damaged.reduce((sum, r) => sum + r.count, 0);
+    assert.ok(lost > 20 && lost < 100, `${lost} offsets`);
+    // Asked again, it is told again.
+    const [first] = damaged;
+    const [told] = await store.readInOrder(
+      [{ log: a, next: first.base + 1 }],
+      1,
+    );
+    assert.deepEqual(told, {
+      log: a,
+      base: first.base + 1,
+      count: first.count - 1,
+      damaged: true,
+    });
+    // A time that falls into it is answered all the same.
+    assert.equal(await store.offsetAtTime(a, 0), 0);
+    await store.close();
+  });
+}
+
+Deno.test("damaged offsets below a log's begin are not told", async () => {
+  await using folder = await tempFolder();
+  const [a] = await fill(folder.path);
+  await damage(folder.path, ["j", 1], 100);
+  const store = await openStore(folder.path);
+  const [told] = await store.readInOrder([{ log: a, next: 0 }], 1);
+  assert.ok("damaged" in told);
+  store.trim(a, told.count);
+  const [after] = await store.readInOrder([{ log: a, next: 0 }], 1);
+  assert.ok(!("damaged" in after));
+  assert.equal(after.base, told.count);
+  await store.close();
+});
+
+Deno.test("open() refuses a damaged change list or page", async () => {
+  for (const at of [0, 7, 12]) {
+    await using folder = await tempFolder();
+    const store = await openStore(folder.path);
+    store.put(1, 1, bytes("one"));
+    await store.committed();
+    store.put(1, 2, bytes("two"));
+    await store.close();
+    await damage(folder.path, ["c", 1, 0], at);
+    await assert.rejects(openStore(folder.path), { code: "data_damaged" });
+  }
+  await using folder = await tempFolder();
+  const store = await openStore(folder.path);
+  for (let i = 0; i < 300; i++) {
+    store.put(1, i, bytes("x"));
+    await store.committed();
+  }
+  await store.close();
+  await damage(folder.path, ["p", 1, 0, 0], 20);
+  await assert.rejects(openStore(folder.path), { code: "data_damaged" });
+});
+
+Deno.test("open() refuses a store whose change list is missing", async () => {
+  await using folder = await tempFolder();
+  const store = await openStore(folder.path);
+  for (let i = 0; i < 4; i++) {
+    store.put(1, i, bytes("x"));
+    await store.committed();
+  }
+  await store.close();
+  await damage(folder.path, ["c", 2, 0], "delete");
+  await assert.rejects(openStore(folder.path), { code: "data_damaged" });
+});
