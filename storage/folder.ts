@@ -49,15 +49,21 @@ export async function openPlace(
 
 /** Bytes of the database's files in `folder`. */
 export function filesBytes(folder: string): number {
-  let bytes = 0;
-  for (const name of ["store.kv", "store.kv-wal"]) {
-    try {
-      bytes += Deno.statSync(`${folder}/${name}`).size;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+  return databaseBytes(folder) + sizeOf(`${folder}/store.kv-wal`);
+}
+
+/** Bytes of the database in `folder` without its log. */
+export function databaseBytes(folder: string): number {
+  return sizeOf(`${folder}/store.kv`);
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
   }
-  return bytes;
 }
 
 async function openSingle(

@@ -18,6 +18,8 @@ export interface SpaceOptions {
   readonly reserveBytes: number;
   /** The mark: appending needs more free bytes than this. */
   readonly freeBytesMin: number;
+  /** Bytes that the database's file has and does not use, about: it never shrinks. */
+  reusableBytes(): number;
 }
 
 const CHECK_EVERY_MS = 250;
@@ -47,17 +49,23 @@ export class Space {
 
   /** Whether there is room for more messages. Cheap: looks at most every 250 ms. */
   hasRoom(): boolean {
-    const { clock, freeBytesMin, reserveBytes } = this.#options;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     if (nowMs - this.#checkedMs >= CHECK_EVERY_MS) {
       this.#checkedMs = nowMs;
-      this.#freeBytes = freeBytes(this.#options.folder);
-      if (this.#freeBytes > freeBytesMin + 2 * reserveBytes) {
-        this.#wasFull = false;
-        if (!this.#hasReserve) this.#planReserve();
-      }
+      this.#look();
     }
-    return !this.#wasFull && this.#freeBytes > freeBytesMin;
+    return !this.#wasFull && this.#freeBytes > this.#options.freeBytesMin;
+  }
+
+  #look(): void {
+    const { folder, freeBytesMin, reserveBytes } = this.#options;
+    const onDisk = freeBytes(folder);
+    const reusable = this.#options.reusableBytes();
+    this.#freeBytes = onDisk + reusable;
+    // After a full disk be sure: what is reusable is an estimate.
+    if (onDisk + reusable / 2 <= freeBytesMin + 2 * reserveBytes) return;
+    this.#wasFull = false;
+    if (!this.#hasReserve) this.#planReserve();
   }
 
   /**

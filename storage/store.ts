@@ -23,7 +23,12 @@ import { type ChangeSet, encodeChangeList } from "./change_list.ts";
 import { Committer } from "./committer.ts";
 import { Directory } from "./directory.ts";
 import { decodeDirectoryEntry } from "./directory_entry.ts";
-import { filesBytes, openPlace, type StorePlace } from "./folder.ts";
+import {
+  databaseBytes,
+  filesBytes,
+  openPlace,
+  type StorePlace,
+} from "./folder.ts";
 import { Fold } from "./fold.ts";
 import {
   type BlobPointer,
@@ -167,6 +172,7 @@ export class Store {
       clock: options.clock,
       reserveBytes: options.limits?.reserveBytes ?? 32 * MIB,
       freeBytesMin: options.limits?.freeBytesMin ?? 64 * MIB,
+      reusableBytes: () => this.#reusableBytes(place.folder),
     });
     this.#loadIndex();
     for (const list of lists) this.#fold.add(list);
@@ -533,6 +539,13 @@ export class Store {
       this.#take(TABLE.blobs),
       (log) => this.#directory.log(log)?.begin,
     );
+  }
+
+  /** What trims left free within the database's file, on the safe side. */
+  #reusableBytes(folder: string | null): number {
+    if (folder === null) return 0;
+    const used = this.liveBytes * 1.25 + 8 * MIB;
+    return Math.max(0, databaseBytes(folder) - used);
   }
 
   #take(table: number): Map<number, Uint8Array> {

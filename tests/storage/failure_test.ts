@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { MomError } from "../../protocol/errors.ts";
+import { Space } from "../../storage/space.ts";
 import { FaultyKv } from "./_faulty_kv.ts";
 import {
   bytes,
@@ -135,4 +136,21 @@ Deno.test("the time-out of a reserve does not outlive the store", async () => {
     limits: { reserveBytes: 1000, freeBytesMin: 0 },
   });
   await store.close();
+});
+
+Deno.test("Space counts what the database can use again as free", () => {
+  const clock = new TestClock();
+  let reusable = 0;
+  const space = new Space({
+    folder: ".",
+    clock,
+    reserveBytes: 0,
+    freeBytesMin: 2 ** 52,
+    reusableBytes: () => reusable,
+  });
+  assert.equal(space.hasRoom(), false);
+  reusable = 2 ** 53;
+  assert.equal(space.hasRoom(), false, "looked again at once");
+  clock.advance(250);
+  assert.equal(space.hasRoom(), true);
 });
