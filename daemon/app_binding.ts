@@ -42,6 +42,8 @@ export class AppBinding {
   readonly pushed = new Map<number, OffsetSet>();
   /** The last position that was pushed. */
   pushedPosition = 0;
+  /** ATTACHED was sent: what is pushed before it would belong to no flow (PROTOCOL 5.5). */
+  isOpen = false;
   #window: number;
   #granted: number;
   #sent = 0;
@@ -62,7 +64,7 @@ export class AppBinding {
 
   /** Whether there is room for at least a small message. */
   get hasRoom(): boolean {
-    return this.#granted > this.#sent;
+    return this.isOpen && this.#granted > this.#sent;
   }
 
   /** The app's total has risen (PROTOCOL 6.6). */
@@ -106,7 +108,7 @@ export class AppBinding {
 
   #cut(delivery: Delivery): Delivery | null {
     const left = this.#granted - this.#sent;
-    if (left <= 0) return null;
+    if (!this.isOpen || left <= 0) return null;
     if (costOf(delivery.batch.length) <= left) return delivery;
     const { bytes, count } = cutBatch(delivery.batch, left - costOf(0));
     // A record larger than what is left passes when half of the window is free:

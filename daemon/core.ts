@@ -209,12 +209,15 @@ export class DaemonCore {
       if (user.unbind(false)) this.#attachUpstream(user);
     }
     this.#byPort.set(port, user);
-    user.bind(
-      new AppBinding(port, message.ref, message.handle, message.credit),
-      message.known,
+    const app = new AppBinding(
+      port,
+      message.ref,
+      message.handle,
+      message.credit,
     );
+    user.bind(app, message.known);
     this.outbox.producer(message.handle, user.name);
-    this.#options.ledger.after(() =>
+    this.#options.ledger.after(() => {
       port.send({
         type: "ATTACHED",
         request: message.request,
@@ -223,8 +226,9 @@ export class DaemonCore {
         incarnation: user.incarnation,
         suspect: user.suspect,
         epoch: this.#epoch,
-      })
-    );
+      });
+      user.open(app);
+    });
     if (user.flow.state === "down") this.#attachUpstream(user);
   }
 

@@ -208,6 +208,7 @@ export class Outbox {
     const waiter: Waiter = {
       port,
       request: message.request,
+      first: message.firstSequence,
       last,
       wantsBroker,
     };
@@ -544,7 +545,9 @@ export class Outbox {
     const { tag } = batch;
     tag.isDone = true;
     for (const waiter of tag.waiters) {
-      if (error === undefined) answer(waiter, LEVEL.broker, offset);
+      // An app may ask again for a batch together with what came before it.
+      const first = waiter.first === batch.firstSequence ? offset : null;
+      if (error === undefined) answer(waiter, LEVEL.broker, first);
       else refuse(waiter, error);
     }
     tag.waiters = [];

@@ -16,7 +16,8 @@ import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 export interface Waiter {
   readonly port: Port;
   readonly request: number;
-  /** Last sequence that the request is about. */
+  /** First and last sequence that the request is about. */
+  readonly first: number;
   readonly last: number;
   readonly wantsBroker: boolean;
 }

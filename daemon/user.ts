@@ -277,9 +277,19 @@ export class User implements Saveable, InboxOwner {
     return app.push(delivery, isSuspect ? TARGET_FLAG.redelivered : 0, nowMs);
   }
 
+  /** The handle has been told that it is attached: deliveries may go out. */
+  open(app: AppBinding): void {
+    app.isOpen = true;
+    if (this.app === app) this.#push();
+  }
+
   /** The app takes more. */
   grant(total: number): void {
     this.app?.grant(total);
+    this.#push();
+  }
+
+  #push(): void {
     this.inbox.pump();
     if (this.inbox.isPassed) this.#pushWaiting();
   }
