@@ -43,13 +43,14 @@ export class Calls {
    * @param toMessage The message with that request number.
    * @param doneCode The error that, after a repetition, means that the first
    *   sending was carried out and only its answer was lost.
+   * @param startMs When the wait began, on the monotonic clock; by default now.
    */
   call(
     toMessage: (request: number) => Message,
     doneCode: ErrorCode | null = null,
+    startMs: number = this.#clock.monotonicMs(),
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const startMs = this.#clock.monotonicMs();
       this.#send({
         toMessage,
         doneCode,

@@ -357,16 +357,22 @@ export class Mom implements AsyncDisposable {
 
   async #destroy(): Promise<void> {
     this.#requireOpen();
+    const startMs = this.#clock.monotonicMs();
     const limit = new TimeLimit(this.#clock, LIMITS.closeMs);
     await limit.wait(this.#publisher.idle());
     limit.end();
     try {
-      await this.#calls.call((request) => ({
-        type: "DESTROY",
-        request,
-        name: this.#name,
-        incarnation: this.#connection.incarnation,
-      }));
+      const { incarnation } = this.#connection;
+      await this.#calls.call(
+        (request) => ({
+          type: "DESTROY",
+          request,
+          name: this.#name,
+          incarnation,
+        }),
+        "user_expired",
+        startMs,
+      );
     } catch (error) {
       this.#destroying = null;
       throw error;

@@ -168,15 +168,19 @@ const connectSchema = v.object({
   entropy: v.optional(shape<Entropy>("bytes")),
 });
 
+const startWord = v.picklist(["now", "earliest", "last"]);
+const startOffset = v.object({
+  offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
+const startTime = v.object({ time: v.date() });
+/** Chosen by its looks, so that an issue is that of the form that was meant. */
+const start = v.lazy((input: unknown) => {
+  if (typeof input === "string") return startWord;
+  return isObject(input) && "time" in input ? startTime : startOffset;
+});
+
 const subscribeSchema = v.object({
-  from: v.optional(
-    v.union([
-      v.picklist(["now", "earliest", "last"]),
-      v.object({ offset: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }),
-      v.object({ time: v.date() }),
-    ]),
-    "now",
-  ),
+  from: v.optional(start, "now"),
   ack: v.optional(v.literal("manual")),
   echo: v.optional(v.boolean(), false),
   ifNew: v.optional(v.boolean(), false),
@@ -317,7 +321,7 @@ function asError(
 
 /** Some values of the right type are refused by the schema itself. */
 function isRightType({ type, input }: v.BaseIssue<unknown>): boolean {
-  if (["picklist", "literal", "union"].includes(type)) {
+  if (type === "picklist" || type === "literal") {
     return typeof input === "string";
   }
   return (type === "number" && typeof input === "number") ||

@@ -250,7 +250,7 @@ export class Publisher {
     this.#tellIfIdle();
   }
 
-  /** Resolves when nothing waits for an answer. */
+  /** Resolves when nobody waits for an answer. */
   idle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);

@@ -110,9 +110,11 @@ export class TopicQueue {
     return this.#open !== null || this.stream.waiting > 0;
   }
 
-  /** Whether nothing waits for an answer. */
+  /** Whether nobody waits for an answer. */
   get isIdle(): boolean {
-    return this.#open === null && this.stream.size === 0;
+    if (this.#open !== null) return false;
+    for (const { tag } of this.stream) if (!tag.isGivenUp) return false;
+    return true;
   }
 
   /**
