@@ -53,7 +53,7 @@ export async function playRound(
       intervalMs: 60,
     });
   } catch (error) {
-    failures.push(`${error}`);
+    failures.push(`${error}`, ...await stage.describe());
   }
   return await conclude(stage, failures);
 }

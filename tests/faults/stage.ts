@@ -68,6 +68,29 @@ export class Stage implements AsyncDisposable {
       subscriptions.every((row) => row.pending === 0);
   }
 
+  /** How everything stands, for who looks for what went wrong. */
+  async describe(): Promise<string[]> {
+    const told: string[] = [`data in ${this.cluster.folder.path}`];
+    for (const machine of MACHINES) {
+      const status = await this.cluster.daemonStatus(machine);
+      const { link, outbox, inbox, sessions } = status;
+      told.push(
+        `daemon ${machine}: ${
+          JSON.stringify({ link, outbox, inbox, sessions })
+        }`,
+      );
+    }
+    const { sessions } = await this.cluster.brokerStatus();
+    told.push(`broker: ${JSON.stringify({ sessions })}`);
+    const programs = [...this.programs.map((slot) => slot.program)]
+      .concat(this.apps.map((app) => app.program));
+    for (const { name, stderr } of programs) {
+      const lines = stderr.split("\n").filter((line) => line !== "");
+      told.push(...lines.slice(-5).map((line) => `${name}: ${line}`));
+    }
+    return told;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.apps.map((app) => app[Symbol.asyncDispose]()));
     await this.cluster[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 /**
- * A folder that is gone after the test.
+ * A folder that is gone after the test; with `MOM_TEST_KEEP=1` it stays, for who
+ * looks for what went wrong.
  *
  * @module
  */
