@@ -40,7 +40,7 @@ export async function eventually<T>(
 
 /** Resolves after `ms`. */
 export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }
 
 /**
