@@ -11,13 +11,17 @@ import { LIMITS } from "../../protocol/limits.ts";
 export const WINDOW_BYTES_MIN = 256 * 1024;
 /** Width that it may grow to, in bytes. */
 export const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+/** An app that takes a whole window in less time gets a wider one. */
+const QUICK_MS = 100;
 
 /** The credit of one handle. Costs are totals since ATTACHED. */
 export class FlowWindow {
   #width = 0;
   #granted = 0;
   #taken = 0;
-  #takenAtRest = 0;
+  /** Where the present measurement began: total taken, and when. */
+  #markTaken = 0;
+  #markMs = -Infinity;
 
   /** Whether the app has asked at all. */
   get isOpen(): boolean {
@@ -42,24 +46,24 @@ export class FlowWindow {
   /** A new flow begins. @returns The credit to begin with. */
   restart(): number {
     this.#granted = this.#width;
-    this.#taken = this.#takenAtRest = 0;
+    this.#taken = this.#markTaken = 0;
+    this.#markMs = -Infinity;
     return this.#granted;
   }
 
-  /** The app has taken deliveries of this cost. */
-  take(cost: number): void {
-    this.#taken += cost;
-  }
-
   /**
-   * The app has taken all that came, and waits. If it took much since it waited
-   * the last time, the window was what held it up.
+   * The app has taken deliveries of this cost.
+   *
+   * @param nowMs The monotonic clock.
    */
-  rest(): void {
-    if (this.#taken - this.#takenAtRest >= this.#width / 2) {
+  take(cost: number, nowMs: number): void {
+    this.#taken += cost;
+    if (this.#taken - this.#markTaken < this.#width) return;
+    if (nowMs - this.#markMs <= QUICK_MS) {
       this.#width = Math.min(this.#width * 2, WINDOW_BYTES_MAX);
     }
-    this.#takenAtRest = this.#taken;
+    this.#markTaken = this.#taken;
+    this.#markMs = nowMs;
   }
 
   /**

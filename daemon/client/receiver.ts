@@ -40,7 +40,7 @@ export interface ReceiverOptions {
   ref: number;
 }
 
-/** Takes at once that are not told; then an ACK goes out. */
+/** How long a take may stay untold. */
 const ACK_DELAY_MS = 1;
 const RECEIVED_AT_ONCE = 100;
 const NOTHING: ReceiveOptions = Object.freeze({});
@@ -62,7 +62,8 @@ export class Receiver {
   readonly #window = new FlowWindow();
   readonly #outcomes = new Acknowledger(() => this.#flushSoon());
   readonly #schemas = new Map<string, StandardSchema>();
-  readonly #more = (): Message | null => this.#next();
+  readonly #more = (): Message | null =>
+    this.#isAtLimit() ? null : this.#next();
   #send: ((message: WireMessage) => void) | null = null;
   #suspect = 0;
   /** Grows with each flow; tells whether what was begun is still of use. */
@@ -72,6 +73,7 @@ export class Receiver {
   #checked: Checked | null = null;
   #ackTimer: Timer | null = null;
   #isFlushQueued = false;
+  #isServeQueued = false;
   #onSettled: (() => void) | null = null;
 
   constructor(options: ReceiverOptions) {
@@ -155,7 +157,7 @@ export class Receiver {
     if (flags === null || this.#send === null || this.#isStopped) return;
     const nowMs = this.#clock.monotonicMs();
     this.#queue.push(new InboundBatch(message, flags, this.#suspect, nowMs));
-    this.#serve();
+    if (this.#waiters.size > 0) this.#serveSoon();
   }
 
   /** CONFIRM. */
@@ -199,14 +201,24 @@ export class Receiver {
   #takeNow(signal: AbortSignal | undefined): Message | null {
     signal?.throwIfAborted();
     if (this.#waiters.size > 0) return null;
-    const message = this.#isAtLimit() ? null : this.#next();
+    const message = this.#more();
     if (message === null) this.#rest();
     return message;
   }
 
+  /** When all that arrived together is there. */
+  #serveSoon(): void {
+    if (this.#isServeQueued) return;
+    this.#isServeQueued = true;
+    queueMicrotask(() => {
+      this.#isServeQueued = false;
+      this.#serve();
+    });
+  }
+
   #serve(): void {
     while (this.#waiters.size > 0) {
-      const message = this.#isAtLimit() ? null : this.#next();
+      const message = this.#more();
       if (message === null) return this.#rest();
       const waiter: Waiter = this.#waiters.shift()!;
       waiter.serve(message, this.#more);
@@ -220,7 +232,6 @@ export class Receiver {
   /** Somebody waits and there is nothing: tell what was taken, ask for more. */
   #rest(): void {
     this.#window.open();
-    if (this.#queue.first === undefined) this.#window.rest();
     this.#flush();
     this.#grant(true);
   }
@@ -348,7 +359,7 @@ export class Receiver {
   #drop(batch: InboundBatch): null {
     if (this.#queue.first !== batch) return null;
     this.#queue.shift();
-    this.#window.take(batch.cost);
+    this.#window.take(batch.cost, this.#clock.monotonicMs());
     this.#grant(false);
     return null;
   }
