@@ -213,7 +213,7 @@ export class Broker {
     const { clock, core, store, logger } = this.#parts;
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = clock.setTimer(LIMITS.closeMs - TICK_MS, resolve);
-    const settled = core.settled()
+    const settled = core.idle()
       .then(() => store.committed())
       .catch((error) => logger.warn("stopped_short", { error }));
     await Promise.race([settled, late]);

@@ -34,6 +34,8 @@ const READ_BYTES_MAX = 1024 * 1024;
 /** What one read brings at least, if there is that much. */
 const READ_BYTES_MIN = 64 * 1024;
 
+type Range = readonly [from: number, to: number];
+
 /** Serves users from the store. */
 export class CatchUp {
   readonly #state: State;
@@ -85,6 +87,9 @@ export class CatchUp {
 
   async #serve(flow: Flow): Promise<void> {
     let goesOn = false;
+    // Whoever woke it is in the middle of something: a batch that is being fanned
+    // out, say.
+    await Promise.resolve();
     try {
       goesOn = await this.#serveOnce(flow);
     } catch (error) {
@@ -100,6 +105,7 @@ export class CatchUp {
   async #serveOnce(flow: Flow): Promise<boolean> {
     if (!isUsable(flow)) return false;
     const wants = this.#wants(flow);
+    (globalThis as any).lastWants = wants;
     if (wants.length === 0) {
       flow.isLive = true;
       return false;
@@ -167,30 +173,47 @@ export class CatchUp {
       return;
     }
     if (result.base > reader.next) {
+      console.error(
+        "HOLE",
+        flow.user.id,
+        reader.topic.name,
+        "next",
+        reader.next,
+        "base",
+        result.base,
+        "pos",
+        (result as Item).position,
+        "settled",
+        JSON.stringify(reader.settled.toArray()),
+        "begin",
+        this.#state.store.begin(result.log),
+        "wants",
+        JSON.stringify((globalThis as any).lastWants),
+      );
       // Nothing of what lies before can be read: it was trimmed meanwhile.
       this.#drop(flow, reader, reader.next, result.base, RESULTS.trimmed);
     }
-    const meta = decodeMeta(result.meta);
     const unsent = this.#unsent(flow, reader, result);
     if (unsent.length === 0) return this.#passed(reader, end);
-    const settles = this.#settledBy(reader, meta, result.base);
-    if (settles !== null) {
-      for (const [from, to] of unsent) {
-        this.#state.settle(reader, from, to, settles);
-      }
-      return this.#passed(reader, end);
-    }
+    const meta = decodeMeta(result.meta);
     if (result.blob === null) {
       const batch = toBatch(reader, result, meta, result.body);
       return this.#sendPieces(flow, reader, batch, unsent);
     }
+    if (this.#settlePiece(reader, meta, unsent[0])) {
+      return this.#passed(reader, end);
+    }
     return this.#sendBlob(flow, reader, result, meta, result.blob);
   }
 
-  /** What becomes of a batch that is not to be sent. */
-  #settledBy(reader: Reader, meta: ItemMeta, base: number): Result | null {
-    if (isOwn(reader, meta, base)) return RESULTS.own;
-    return isExpired(meta, this.#state.nowMs()) ? RESULTS.expired : null;
+  /** Settles what is not to be sent; whether that is so. */
+  #settlePiece(reader: Reader, meta: ItemMeta, piece: Range): boolean {
+    const [from, to] = piece;
+    const isMine = isOwn(reader, meta, from);
+    if (!isMine && !isExpired(meta, this.#state.nowMs())) return false;
+    const result = isMine ? RESULTS.own : RESULTS.expired;
+    this.#state.settle(reader, from, to, result);
+    return true;
   }
 
   #passed(reader: Reader, end: number): void {
@@ -237,13 +260,15 @@ export class CatchUp {
     flow: Flow,
     reader: Reader,
     batch: Batch,
-    unsent: readonly (readonly [number, number])[],
+    unsent: readonly Range[],
   ): void {
     const { base, count } = batch;
-    for (const [from, to] of unsent) {
+    for (const range of unsent) {
+      const [from, to] = range;
+      reader.next = from;
+      if (this.#settlePiece(reader, batch.meta, range)) continue;
       const isWhole = from === base && to === base + count;
       const piece = isWhole ? batch : slice(batch, from, to);
-      reader.next = from;
       if (!this.#send(flow, reader, piece)) return this.#block(flow);
     }
     this.#passed(reader, base + count);
@@ -285,12 +310,12 @@ export class CatchUp {
     return { ...batch, count, body: batch.body.subarray(0, bytes) };
   }
 
-  /** What of a result this flow has not been sent and still needs. */
+  /** What of a result this flow has not been sent and still needs, in pieces that the same rows claim. */
   #unsent(
     flow: Flow,
     reader: Reader,
     item: { base: number; count: number },
-  ): (readonly [from: number, to: number])[] {
+  ): Range[] {
     const from = Math.max(reader.next, item.base);
     const to = Math.min(item.base + item.count, reader.claimEnd);
     if (from >= to) return [];
@@ -298,7 +323,7 @@ export class CatchUp {
     if (reader.sent !== null) sets.push(reader.sent);
     const held = flow.held.get(reader.topic.log);
     if (held !== undefined) sets.push(held);
-    return missingInAll(sets, from, to);
+    return reader.cutAtRows(missingInAll(sets, from, to));
   }
 
   /** Offsets will not come: they are settled and the client hears of it. */

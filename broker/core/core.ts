@@ -189,6 +189,11 @@ export class Core {
     this.#retention.forgetProducers((id) => present.has(id));
   }
 
+  /** The name of the topic whose log has that number; `null` if there is none. */
+  topicOfLog(log: number): string | null {
+    return this.#state.topics.ofLog(log)?.name ?? null;
+  }
+
   /** The report. */
   status(query: StatusQuery): StatusReport {
     const uptimeMs = this.#state.nowMs() - this.#startMs;
@@ -202,17 +207,17 @@ export class Core {
     this.#publishing.stop();
   }
 
-  /** Resolves when what was accepted is in the store's hands. */
-  async settled(): Promise<void> {
+  /** Resolves when what was accepted is in the store's hands and no read is under way. */
+  async idle(): Promise<void> {
     await this.#publishing.idle();
+    await this.#deliveries.idle();
   }
 
   /** Ends all background work. */
   async stop(): Promise<void> {
     this.#deliveries.stop();
     this.#publishing.stop();
-    await this.#publishing.idle();
-    await this.#deliveries.idle();
+    await this.idle();
   }
 
   #checkMachine(machine: string, machineKey: Uint8Array): void {

@@ -18,7 +18,7 @@
  * @module
  */
 
-import { OffsetSet } from "../../protocol/offset_set.ts";
+import { type OffsetRange, OffsetSet } from "../../protocol/offset_set.ts";
 import { Counts, type Result } from "./counts.ts";
 import {
   type Entity,
@@ -131,6 +131,21 @@ export class Reader implements Entity {
     return settled;
   }
 
+  /** Ranges cut where rows begin or end: all of a piece is claimed by the same rows. */
+  cutAtRows(ranges: readonly OffsetRange[]): OffsetRange[] {
+    let pieces = [...ranges];
+    for (const { begin, end } of this.rows) {
+      for (const border of [begin, end ?? begin]) {
+        pieces = pieces.flatMap(([from, to]): OffsetRange[] =>
+          from < border && border < to
+            ? [[from, border], [border, to]]
+            : [[from, to]]
+        );
+      }
+    }
+    return pieces;
+  }
+
   /** How many offsets a row claims so far. */
   matched(row: Row, logEnd: number): number {
     return Math.max(0, (row.end ?? logEnd) - row.begin - row.skipped);
@@ -199,8 +214,8 @@ export function missingInAll(
   sets: readonly OffsetSet[],
   from: number,
   to: number,
-): (readonly [from: number, to: number])[] {
-  let open: (readonly [number, number])[] = [[from, to]];
+): OffsetRange[] {
+  let open: OffsetRange[] = [[from, to]];
   for (const set of sets) {
     if (set.floor <= from && set.rangeCount === 0) continue;
     open = open.flatMap(([start, end]) => set.missing(start, end));

@@ -164,11 +164,6 @@ export class State {
       reader = new Reader(this.#nextReaderKey++, user, topic, begin);
       this.#addReader(reader);
     }
-    // What an earlier subscription to the filter still owes comes through that one.
-    for (const row of reader.rows) {
-      if (row.subscription.filter !== subscription.filter) continue;
-      begin = Math.max(begin, row.end ?? end);
-    }
     reader.addRow(subscription, begin, end);
     this.commits.changed(reader);
     return reader;
