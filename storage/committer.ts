@@ -34,8 +34,6 @@ export interface Group {
   readonly changes: ChangeSet;
   /** The counters in it. */
   readonly counters: Counters;
-  /** What it adds to the bytes that wait. */
-  readonly bytes: number;
   /** To be called when it is on disk. */
   onCommitted(): void;
 }

@@ -15,14 +15,10 @@ import {
   blobDamaged,
   blobPartCount,
   blobParts,
-  BlobRegistry,
   readBlobParts,
   type StagedBlob,
 } from "./blobs.ts";
-import { type ChangeSet, encodeChangeList } from "./change_list.ts";
 import { Committer } from "./committer.ts";
-import { Directory } from "./directory.ts";
-import { decodeDirectoryEntry } from "./directory_entry.ts";
 import {
   databaseBytes,
   filesBytes,
@@ -30,31 +26,16 @@ import {
   type StorePlace,
 } from "./folder.ts";
 import { Fold } from "./fold.ts";
-import {
-  type BlobPointer,
-  ITEM_HEAD_BYTES_MAX,
-  type ReadResult,
-} from "./item.ts";
-import { Journal } from "./journal.ts";
+import type { ReadResult } from "./item.ts";
 import { toStoreError } from "./kv_errors.ts";
 import { KvReader } from "./kv_reader.ts";
-import {
-  GROUP_BYTES_HARD_MAX,
-  GROUP_BYTES_MAX,
-  ITEM_BYTES_MAX,
-  journalKey,
-  type Mutation,
-  OWNER_TABLE_MAX,
-  TABLE,
-} from "./layout.ts";
-import type { LogIndex } from "./log_index.ts";
+import { OWNER_TABLE_MAX } from "./layout.ts";
+import { blobCacheKey, Ledger } from "./ledger.ts";
 import { LogReader, type Want } from "./log_reader.ts";
-import { OpenGroup } from "./open_group.ts";
 import { type Opened, readStore, type Tables } from "./opening.ts";
 import { Space } from "./space.ts";
 import type { StoreOptions, TrimTargetOptions } from "./store_options.ts";
 import { ValueCache } from "./value_cache.ts";
-import { VarintReader, varintSize, writeVarint } from "./varint.ts";
 
 export type { StagedBlob } from "./blobs.ts";
 export type { DamagedRange, Item, ReadResult } from "./item.ts";
@@ -66,8 +47,6 @@ export type {
   TrimTargetOptions,
 } from "./store_options.ts";
 
-/** Deletions that ride along with a commit, so that nobody waits for them. */
-const DELETES_PER_COMMIT = 16;
 const MIB = 1024 * 1024;
 const FILES_BYTES_EVERY_MS = 250;
 
@@ -108,21 +87,14 @@ export class Store {
   readonly #place: StorePlace;
   readonly #space: Space | null;
   readonly #tables: Tables;
-  readonly #directory = new Directory();
-  readonly #journal: Journal;
-  readonly #blobs: BlobRegistry;
   readonly #cache: ValueCache;
+  readonly #ledger: Ledger;
   readonly #reader: KvReader;
   readonly #logReader: LogReader;
   readonly #fold: Fold;
   readonly #committer: Committer;
-  #open = new OpenGroup(1);
-  #position: number;
-  #sealedPosition: number;
-  #lastTime: number;
-  #nextLog: number;
-  #waitingBytes = 0;
-  #isSealing = false;
+  /** Bytes of bodies that are being staged. */
+  #stagingBytes = 0;
   /** Whether the owner asked for a commit: before, it may still be loading. */
   #isStarted = false;
   #isClosed = false;
@@ -136,8 +108,6 @@ export class Store {
     opened: Opened,
   ) {
     const { root, lists, tables } = opened;
-    const last = lists[lists.length - 1];
-    const counters = last?.counters ?? root.counters;
     this.#options = options;
     this.#clock = options.clock;
     this.#place = place;
@@ -145,20 +115,15 @@ export class Store {
     this.id = root.id;
     this.epoch = root.epoch;
     this.isMemory = options.data === ":memory:";
-    this.#position = last?.position ?? root.foldedPosition;
-    this.#sealedPosition = this.#position;
-    this.#lastTime = counters.time;
-    this.#nextLog = counters.nextLog;
     this.#cache = new ValueCache(options.limits?.cacheBytes ?? 32 * MIB);
+    this.#ledger = this.#newLedger(opened);
     this.#reader = new KvReader(place.reader);
-    this.#blobs = new BlobRegistry(counters.nextBlob);
-    this.#journal = this.#newJournal(counters.nextSeq);
     this.#logReader = new LogReader({
-      directory: this.#directory,
-      journal: this.#journal,
+      directory: this.#ledger.directory,
+      journal: this.#ledger.journal,
       cache: this.#cache,
       reader: this.#reader,
-      position: () => this.#position,
+      position: () => this.#ledger.position,
     });
     this.#fold = new Fold(
       this.#reader,
@@ -167,16 +132,8 @@ export class Store {
       (error) => this.#committer.fail(toStoreError(error, "fold")),
     );
     this.#committer = this.#newCommitter(opened.versionstamp);
-    this.#space = place.folder === null ? null : new Space({
-      folder: place.folder,
-      clock: options.clock,
-      reserveBytes: options.limits?.reserveBytes ?? 32 * MIB,
-      freeBytesMin: options.limits?.freeBytesMin ?? 64 * MIB,
-      reusableBytes: () => this.#reusableBytes(place.folder),
-    });
-    this.#loadIndex();
+    this.#space = place.folder === null ? null : this.#newSpace(place.folder);
     for (const list of lists) this.#fold.add(list);
-    this.#committer.wake();
   }
 
   /**
@@ -202,32 +159,28 @@ export class Store {
 
   /** The last commit that is on disk. */
   get position(): number {
-    return this.#position;
+    return this.#ledger.position;
   }
 
   /** The commit that will hold what is put or appended now. */
   get openPosition(): number {
-    return this.#sealedPosition + 1;
+    return this.#ledger.openPosition;
   }
 
   /** The time that what is appended now will have, ms; never falls. */
   get openTime(): number {
-    const open = this.#open;
-    if (open.time === 0) {
-      open.time = Math.max(this.#lastTime, Math.floor(this.#clock.wallMs()));
-      this.#lastTime = open.time;
-    }
-    return open.time;
+    return this.#ledger.openTime;
   }
 
   /** Bytes that are not yet on disk, about; for back-pressure. */
   get dirtyBytes(): number {
-    return this.#waitingBytes + this.#open.bytes;
+    return this.#ledger.dirtyBytes + this.#stagingBytes;
   }
 
   /** Bytes of stored messages, dead ones that still wait for their deletion included. */
   get liveBytes(): number {
-    return this.#directory.bytes + this.#blobs.bytes;
+    const { directory, blobs } = this.#ledger;
+    return directory.bytes + blobs.bytes;
   }
 
   /** Size of the files, at most 250 ms old; they never shrink. Without files as {@link liveBytes}. */
@@ -264,12 +217,12 @@ export class Store {
    * @param value Belongs to the store from then on: do not change it.
    */
   put(table: number, key: number, value: Uint8Array): void {
-    this.#changes(table, key).set(table, key, value);
+    this.#change(table, key, value);
   }
 
   /** Removes an entry. */
   delete(table: number, key: number): void {
-    this.#changes(table, key).set(table, key, null);
+    this.#change(table, key, null);
   }
 
   // ---- logs
@@ -277,56 +230,49 @@ export class Store {
   /** Makes a log. Its number is never used again. */
   createLog(): number {
     this.#assertWritable();
-    const log = this.#nextLog++;
-    this.#directory.create(log);
-    this.#putBegin(log, 0);
-    return log;
+    return this.#ledger.createLog();
   }
 
   /** Whether there is such a log. */
   hasLog(log: number): boolean {
-    return this.#directory.log(log) !== undefined;
+    return this.#ledger.directory.log(log) !== undefined;
   }
 
   /** Ends a log and all it holds. */
   dropLog(log: number): void {
     this.#assertWritable();
-    this.#directory.remove(this.#log(log));
-    this.#blobs.trim(log, Infinity);
-    this.#open.changes.set(TABLE.logs, log, null);
+    this.#ledger.dropLog(log);
   }
 
   /** The numbers of all logs. */
   logs(): Iterable<number> {
-    return this.#directory.logs();
+    return this.#ledger.directory.logs();
   }
 
   /** Offsets below are gone. */
   begin(log: number): number {
-    return this.#log(log).begin;
+    return this.#ledger.log(log).begin;
   }
 
   /** The next offset, counting what is not yet on disk. */
   end(log: number): number {
-    return this.#log(log).end;
+    return this.#ledger.log(log).end;
   }
 
   /** The next offset, counting only what is on disk. */
   committedEnd(log: number): number {
-    return this.#log(log).committedEnd;
+    return this.#ledger.log(log).committedEnd;
   }
 
   /** Bytes of what a log holds, metas and blobs included. What is trimmed counts until its whole range of a journal value is. */
   bytes(log: number): number {
-    return this.#log(log).bytes;
+    return this.#ledger.log(log).bytes;
   }
 
   /** Closes the open group when it can't take `bytes` more, so that what is changed next and the item it belongs to share a commit. */
   makeRoom(bytes: number): void {
     this.#assertWritable();
-    const { itemBytes } = this.#open;
-    if (itemBytes === 0) return;
-    if (itemBytes + bytes + ITEM_HEAD_BYTES_MAX > GROUP_BYTES_MAX) this.#seal();
+    this.#ledger.makeRoom(bytes);
   }
 
   /**
@@ -346,7 +292,8 @@ export class Store {
     if (!Number.isSafeInteger(count) || count < 1) {
       throw new RangeError(`Cannot append to log ${log}: count is ${count}`);
     }
-    return this.#append(log, count, meta, body, body.length);
+    this.#assertWritable();
+    return this.#ledger.append(log, count, meta, body);
   }
 
   /**
@@ -357,9 +304,8 @@ export class Store {
    */
   async stage(body: Uint8Array): Promise<StagedBlob> {
     this.#assertWritable();
-    const blob = this.#blobs.stage(body.length);
-    this.#putBlob(blob.id);
-    this.#waitingBytes += body.length;
+    const blob = this.#ledger.stage(body.length);
+    this.#stagingBytes += body.length;
     try {
       // Known before the first part is there, or opening could not find them.
       await this.committed();
@@ -372,7 +318,7 @@ export class Store {
         return parts;
       });
     } finally {
-      this.#waitingBytes -= body.length;
+      this.#stagingBytes -= body.length;
     }
     this.#cache.set(blobCacheKey(blob.id), body);
     return blob;
@@ -384,42 +330,26 @@ export class Store {
    * @returns Its offset; it takes one.
    */
   appendStaged(log: number, meta: Uint8Array, blob: StagedBlob): number {
-    this.#log(log);
     this.#assertWritable();
-    this.makeRoom(meta.length);
-    const { id, bytes } = blob;
-    this.#blobs.attach(id, log, this.end(log));
-    const offset = this.#append(log, 1, meta, { id, bytes }, 0);
-    this.#putBlob(id);
-    return offset;
+    return this.#ledger.appendStaged(log, meta, blob);
   }
 
   /** Gives up what was staged. */
   discardStaged(blob: StagedBlob): void {
     this.#assertWritable();
-    this.#blobs.discard(blob.id);
+    this.#ledger.blobs.discard(blob.id);
     this.#cache.delete(blobCacheKey(blob.id));
   }
 
   /** Makes offsets below `begin` gone; space is freed in the background. A lower one than before does nothing. */
   trim(log: number, begin: number): void {
     this.#assertWritable();
-    const index = this.#log(log);
-    const target = Math.min(begin, index.end);
-    if (target <= index.begin) return;
-    this.#directory.trim(index, target);
-    this.#blobs.trim(log, target);
-    this.#putBegin(log, target);
+    this.#ledger.trim(log, begin);
   }
 
   /** The highest offset that trimming by size or age could go to, at the borders of what shares a journal value. Looks at memory only. */
   trimTarget(log: number, options: TrimTargetOptions): number {
-    const index = this.#log(log);
-    const { keepBytes = Infinity, olderThanMs = Infinity } = options;
-    const bySize = index.offsetKeeping(keepBytes);
-    const byAge = index.offsetBefore(this.#nowMs() - olderThanMs);
-    const target = Math.min(Math.max(bySize, byAge), index.committedEnd);
-    return Math.max(target, index.begin);
+    return this.#ledger.trimTarget(log, options);
   }
 
   /** The first offset whose time is at least `timeMs`; the log's end if there is none. */
@@ -446,7 +376,7 @@ export class Store {
     if (this.#isClosed) return Promise.reject(closedError());
     this.#isStarted = true;
     this.#committer.request();
-    return this.#committer.whenCommitted(this.#open.serial);
+    return this.#committer.whenCommitted(this.#ledger.openSerial);
   }
 
   // ---- reading
@@ -479,7 +409,7 @@ export class Store {
    */
   async readBlob(blob: number): Promise<Uint8Array> {
     this.#assertOpen();
-    const bytes = this.#blobs.bytesOf(blob);
+    const bytes = this.#ledger.blobs.bytesOf(blob);
     if (bytes === undefined) throw blobDamaged(blob, "it is gone");
     const cached = this.#cache.get(blobCacheKey(blob));
     if (cached !== undefined) return cached;
@@ -505,47 +435,50 @@ export class Store {
     this.#place.close();
   }
 
-  #newJournal(nextSeq: number): Journal {
-    return new Journal(nextSeq, {
-      onFinished: (seq) => {
-        this.#directory.tailSeq = 0;
-        this.#directory.finish(seq);
-      },
-      onStored: (value) => this.#cache.set(value.seq, value.bytes),
+  #newLedger(opened: Opened): Ledger {
+    const { root, lists } = opened;
+    const last = lists[lists.length - 1];
+    return new Ledger({
+      position: last?.position ?? root.foldedPosition,
+      counters: last?.counters ?? root.counters,
+      take: (table) => this.#take(table),
+    }, {
+      clock: this.#clock,
+      cache: this.#cache,
+      onSeal: () => this.#callOwner(),
+      onGroup: (group) => this.#committer.push(group),
     });
   }
 
   #newCommitter(versionstamp: string): Committer {
     return new Committer(this.#place.writer, versionstamp, this.#fold, {
-      seal: () => this.#seal(),
-      hasUpkeep: () =>
-        this.#isStarted &&
-        (this.#directory.deadCount > 0 || this.#blobs.hasDying),
+      seal: () => this.#ledger.seal(),
+      hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
       onFull: () => this.#space?.giveUpReserve() ?? Promise.resolve(false),
       onFailed: (error) => this.#options.onFailed(error),
     });
   }
 
-  /** Logs first, then what lies where. */
-  #loadIndex(): void {
-    for (const [log, entry] of this.#take(TABLE.logs)) {
-      this.#directory.create(log, new VarintReader(entry).next());
-    }
-    const values = [...this.#take(TABLE.directory)].sort(([a], [b]) => a - b);
-    for (const [seq, entry] of values) {
-      this.#directory.load(seq, decodeDirectoryEntry(entry));
-    }
-    this.#blobs.load(
-      this.#take(TABLE.blobs),
-      (log) => this.#directory.log(log)?.begin,
-    );
+  #newSpace(folder: string): Space {
+    const { clock, limits } = this.#options;
+    return new Space({
+      folder,
+      clock,
+      reserveBytes: limits?.reserveBytes ?? 32 * MIB,
+      freeBytesMin: limits?.freeBytesMin ?? 64 * MIB,
+      // What trims left free within the database's file, on the safe side.
+      reusableBytes: () =>
+        Math.max(
+          0,
+          databaseBytes(folder) - this.liveBytes * 1.25 - 8 * MIB,
+        ),
+    });
   }
 
-  /** What trims left free within the database's file, on the safe side. */
-  #reusableBytes(folder: string | null): number {
-    if (folder === null) return 0;
-    const used = this.liveBytes * 1.25 + 8 * MIB;
-    return Math.max(0, databaseBytes(folder) - used);
+  #callOwner(): (() => void) | null {
+    // Closed before it was used: the owner may never have come to be.
+    if (!this.#isStarted && this.#ledger.isOpenEmpty) return null;
+    return this.#options.onSeal();
   }
 
   #take(table: number): Map<number, Uint8Array> {
@@ -554,140 +487,13 @@ export class Store {
     return entries ?? new Map();
   }
 
-  #append(
-    log: number,
-    count: number,
-    meta: Uint8Array,
-    body: Uint8Array | BlobPointer,
-    inPlaceBytes: number,
-  ): number {
-    this.#assertWritable();
-    const index = this.#log(log);
-    const size = meta.length + inPlaceBytes;
-    if (size > ITEM_BYTES_MAX) {
-      throw new RangeError(
-        `Cannot append to log ${log}: ${size} bytes, at most ${ITEM_BYTES_MAX}`,
-      );
-    }
-    const cost = size + ITEM_HEAD_BYTES_MAX;
-    if (this.#open.itemBytes + cost > GROUP_BYTES_HARD_MAX) this.#seal();
-    const time = this.openTime;
-    const base = index.end;
-    const position = this.openPosition;
-    const seq = this.#journal.append(
-      { log, base, count, position, time },
-      meta,
-      body,
-    );
-    const bytes = meta.length +
-      (body instanceof Uint8Array ? body.length : body.bytes);
-    this.#directory.tailSeq = seq;
-    this.#directory.add(index, seq, count, bytes, time);
-    this.#open.itemBytes += cost;
-    this.#open.touch(index);
-    return base;
-  }
-
-  /** Closes the open group and hands it to the committer. */
-  #seal(): void {
-    const onCommitted = this.#callOwner();
-    const open = this.#open;
-    const deletes = this.#takeDead(open.changes);
-    const sealed = this.#journal.seal();
-    sealed.entries.forEach(([seq, entry], i) => {
-      open.changes.set(TABLE.directory, seq, entry);
-      this.#directory.setLength(seq, sealed.values[i].length);
-    });
-    const isEmpty = open.changes.isEmpty && deletes.length === 0;
-    const position = isEmpty ? 0 : ++this.#sealedPosition;
-    const counters = {
-      time: this.#lastTime,
-      nextLog: this.#nextLog,
-      nextSeq: this.#journal.nextSeq,
-      nextBlob: this.#blobs.nextId,
-    };
-    const ends = open.logs.map((log) => log.end);
-    const bytes = open.bytes;
-    this.#waitingBytes += bytes;
-    this.#open = new OpenGroup(open.serial + 1);
-    this.#committer.push({
-      serial: open.serial,
-      position,
-      values: sealed.mutations,
-      deletes,
-      list: encodeChangeList(position, counters, open.changes),
-      changes: open.changes,
-      counters,
-      bytes,
-      onCommitted: () => {
-        if (position > 0) this.#position = position;
-        open.logs.forEach((log, i) => log.committedEnd = ends[i]);
-        this.#journal.release(sealed.values);
-        this.#waitingBytes -= bytes;
-        onCommitted?.();
-      },
-    });
-  }
-
-  #callOwner(): (() => void) | null {
-    // Closed before it was used: the owner may never have come to be.
-    if (!this.#isStarted && this.#open.bytes === 0) return null;
-    if (this.#isSealing) {
-      throw new MomError("internal", "Cannot append while a group is closed");
-    }
-    this.#isSealing = true;
-    try {
-      return this.#options.onSeal();
-    } finally {
-      this.#isSealing = false;
-    }
-  }
-
-  /** Deletions within the budget of one commit, oldest first. */
-  #takeDead(changes: ChangeSet): Mutation[] {
-    const deletes: Mutation[] = [];
-    for (const seq of this.#directory.takeDead(DELETES_PER_COMMIT)) {
-      changes.set(TABLE.directory, seq, null);
-      this.#cache.delete(seq);
-      deletes.push({ key: journalKey(seq), value: null });
-    }
-    const blobs = this.#blobs.takeDead(DELETES_PER_COMMIT - deletes.length);
-    for (const id of blobs.ended) {
-      changes.set(TABLE.blobs, id, null);
-      this.#cache.delete(blobCacheKey(id));
-    }
-    return [...deletes, ...blobs.deletes];
-  }
-
-  #changes(table: number, key: number): ChangeSet {
+  #change(table: number, key: number, value: Uint8Array | null): void {
     this.#assertWritable();
     checkTable(table);
     if (!Number.isSafeInteger(key) || key < 0) {
       throw new RangeError(`Cannot use key ${key} of table ${table}`);
     }
-    return this.#open.changes;
-  }
-
-  #putBegin(log: number, begin: number): void {
-    const entry = new Uint8Array(varintSize(begin));
-    writeVarint(entry, 0, begin);
-    this.#open.changes.set(TABLE.logs, log, entry);
-  }
-
-  #putBlob(id: number): void {
-    this.#open.changes.set(TABLE.blobs, id, this.#blobs.entry(id));
-  }
-
-  #log(log: number): LogIndex {
-    const index = this.#directory.log(log);
-    if (index === undefined) {
-      throw new RangeError(`Cannot use log ${log}: there is none`);
-    }
-    return index;
-  }
-
-  #nowMs(): number {
-    return Math.max(this.#lastTime, this.#clock.wallMs());
+    this.#ledger.change(table, key, value);
   }
 
   #assertWritable(): void {
@@ -711,8 +517,4 @@ function checkTable(table: number): void {
 
 function closedError(): MomError {
   return new MomError("closed", "Cannot use the store: it is closed");
-}
-
-function blobCacheKey(id: number): string {
-  return `blob ${id}`;
 }

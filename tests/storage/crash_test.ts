@@ -129,7 +129,7 @@ Deno.test("a store that dies within any commit opens at a commit", async () => {
       },
     ),
     {
-      numRuns: Number(Deno.env.get("MOM_STORE_RUNS") ?? "25"),
+      numRuns: Number(Deno.env.get("MOM_STORE_RUNS") ?? "20"),
       endOnFailure: true,
     },
   );

@@ -37,7 +37,7 @@ Deno.test("a store equals its model under random operations and opening again", 
       },
     ),
     {
-      numRuns: Number(Deno.env.get("MOM_STORE_RUNS") ?? "25"),
+      numRuns: Number(Deno.env.get("MOM_STORE_RUNS") ?? "20"),
       endOnFailure: true,
     },
   );
