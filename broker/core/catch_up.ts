@@ -36,6 +36,12 @@ const READ_BYTES_MIN = 64 * 1024;
 
 type Range = readonly [from: number, to: number];
 
+/** A log, and where to read on in it. */
+interface Want {
+  readonly log: number;
+  readonly next: number;
+}
+
 /** Serves users from the store. */
 export class CatchUp {
   readonly #state: State;
@@ -105,7 +111,6 @@ export class CatchUp {
   async #serveOnce(flow: Flow): Promise<boolean> {
     if (!isUsable(flow)) return false;
     const wants = this.#wants(flow);
-    (globalThis as any).lastWants = wants;
     if (wants.length === 0) {
       flow.isLive = true;
       return false;
@@ -117,7 +122,7 @@ export class CatchUp {
     const bytes = Math.max(READ_BYTES_MIN, Math.min(READ_BYTES_MAX, room));
     const results = this.#state.store.readCached(wants, bytes) ??
       await this.#state.store.readInOrder(wants, bytes);
-    await this.#takeAll(flow, results, upTo);
+    await this.#takeAll(flow, wants, results, upTo);
     this.#state.commits.finish();
     if (!isUsable(flow) || flow.isBlocked) return false;
     if (this.#wants(flow).length > 0) {
@@ -130,23 +135,30 @@ export class CatchUp {
 
   async #takeAll(
     flow: Flow,
+    wants: readonly Want[],
     results: readonly ReadResult[],
     upTo: number,
   ): Promise<void> {
+    const nexts = new Map(wants.map(({ log, next }) => [log, next]));
     for (const result of results) {
+      // Anything may have happened during a pause: a new flow of the user, say.
+      if (!isUsable(flow) || flow.isBlocked) return;
       if (!("damaged" in result) && result.position > upTo) return;
       const reader = flow.user.readers.get(result.log);
-      if (reader === undefined) continue;
+      // A subscription that began meanwhile may reach back behind what was read.
+      if (reader === undefined || reader.next < nexts.get(result.log)!) {
+        continue;
+      }
       const taken = this.#take(flow, reader, result);
       // No pause without need: a turn per batch is slow.
       if (taken instanceof Promise) await taken;
-      if (!isUsable(flow) || flow.isBlocked) return;
+      nexts.set(result.log, result.base + result.count);
     }
   }
 
   /** Where to read on; readers that are through leave the list. */
-  #wants(flow: Flow): { log: number; next: number }[] {
-    const wants: { log: number; next: number }[] = [];
+  #wants(flow: Flow): Want[] {
+    const wants: Want[] = [];
     for (const reader of flow.behind) {
       const { log } = reader.topic;
       const end = Math.min(
@@ -173,23 +185,6 @@ export class CatchUp {
       return;
     }
     if (result.base > reader.next) {
-      console.error(
-        "HOLE",
-        flow.user.id,
-        reader.topic.name,
-        "next",
-        reader.next,
-        "base",
-        result.base,
-        "pos",
-        (result as Item).position,
-        "settled",
-        JSON.stringify(reader.settled.toArray()),
-        "begin",
-        this.#state.store.begin(result.log),
-        "wants",
-        JSON.stringify((globalThis as any).lastWants),
-      );
       // Nothing of what lies before can be read: it was trimmed meanwhile.
       this.#drop(flow, reader, reader.next, result.base, RESULTS.trimmed);
     }

@@ -162,8 +162,10 @@ class Simulation {
     const { handle } = user;
     switch (one.do) {
       case "attach":
-        if (handle.wire === null) this.#attach(handle, one.credit);
-        return;
+        // Attached already: its flow starts anew.
+        return handle.wire === null
+          ? this.#attach(handle, one.credit)
+          : handle.attach(handle.wire, one.credit);
       case "cut":
         return this.#cut(handle);
       case "die":
@@ -283,12 +285,11 @@ class Simulation {
     wish: { filter: string; from: "now" | "earliest" | "last"; echo: boolean },
   ): Promise<void> {
     const { handle } = user;
-    if (handle.wire === null) return;
-    await this.#settle();
+    if (!handle.isAttached) return;
     const active = user.claims.some((claim) =>
       claim.ends === null && claim.filter === wish.filter
     );
-    if (active || !handle.isAttached) return;
+    if (active) return;
     // What earlier subscriptions claimed may come again then, or not.
     if (wish.from !== "now" && user.claims.length > 0) {
       handle.fates.mayReplay = true;
@@ -320,8 +321,6 @@ class Simulation {
 
   async #unsubscribe(user: SimUser, filter: string): Promise<void> {
     const { handle } = user;
-    if (handle.wire === null) return;
-    await this.#settle();
     const claim = user.claims.find((each) =>
       each.ends === null && each.filter === filter
     );
