@@ -63,7 +63,7 @@ function drawJobs(
     topics: random.shuffle(TOPICS).slice(0, random.integer(1, TOPICS.length)),
     count: life === 0 ? PUBLISHES_PER_LIFE : random.integer(0, 80),
     durationMs: life === 0 ? DURATION_MS : 200,
-    window: random.pick([1, 8, 32, 64]),
+    window: random.pick([2, 8, 32, 64]),
     brokerLevelShare: role.brokerLevelShare,
     seed: random.integer(0, 0xffff_ffff),
   }));

@@ -8,7 +8,7 @@
 import { eventually, pause, within } from "../helpers/eventually.ts";
 import type { Slot } from "../process/slot.ts";
 import { checkCounts, checkSums } from "./equations.ts";
-import { judge, type Verdict } from "./judge.ts";
+import { FINDING_KINDS, judge, type Verdict } from "./judge.ts";
 import { brokenNotes, toHistory } from "./notes.ts";
 import type { Kill, Plan } from "./plan.ts";
 import type { Stage } from "./stage.ts";
@@ -68,12 +68,15 @@ async function conclude(
   const history = toHistory(lives);
   const verdict = judge(history);
   const sums = await stage.cluster.brokerStatus();
-  const findings = verdict.findings.map(({ kind, user, detail }) =>
-    `${kind} at ${user}: ${detail}`
+  const findings = FINDING_KINDS.flatMap((kind) =>
+    shorten(
+      verdict.findings.filter((finding) => finding.kind === kind)
+        .map(({ user, detail }) => `${kind} at ${user}: ${detail}`),
+    )
   );
   failures.push(
     ...shorten(brokenNotes(lives)),
-    ...shorten(findings),
+    ...findings,
     ...shorten(checkSums(sums)),
     ...shorten(checkCounts(sums, history, verdict)),
   );
