@@ -29,8 +29,8 @@ async function run(settings: AppSettings): Promise<void> {
   const mom = await Mom.connect({ daemon, broker, name, dialer });
   book.write({ kind: "life", user: mom.user, filters });
   const ack = settings.ackEvery > 0 ? "manual" : undefined;
-  for (const filter of filters) {
-    await mom.subscribe(filter, { ifNew: true, ack });
+  if (settings.isFirst) {
+    for (const filter of filters) await mom.subscribe(filter, { ack });
   }
   const reader = new AppReader(mom, settings, book);
   const reading = filters.length > 0 ? reader.run() : Promise.resolve();

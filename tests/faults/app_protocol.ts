@@ -22,6 +22,8 @@ export interface AppSettings {
   notes: string;
   /** What it reads; empty: it only writes. */
   filters: string[];
+  /** Whether to subscribe; later lives find their subscriptions as they were. */
+  isFirst: boolean;
   /** How it reads. */
   style: TakeStyle;
   /** Acknowledge by hand, after so many takes; 0: automatically. */

@@ -105,7 +105,9 @@ export class AppSlot implements AsyncDisposable {
       ? { broker: this.#cluster.brokerAddress }
       : { daemon: this.#cluster.daemonAddress(machine) };
     const notes = this.#notesPath(this.life);
-    return { life: this.life, name, ...where, notes, filters, style, ackEvery };
+    const isFirst = this.lives === 1;
+    const how = { filters, isFirst, style, ackEvery };
+    return { life: this.life, name, ...where, notes, ...how };
   }
 
   #notesPath(life: string): string {
