@@ -113,7 +113,7 @@ export class Outbox {
   #generation = 0;
   #sent = new Map<number, Sent>();
   #sentBytes = 0;
-  #loose = new Map<number, Waiter>();
+  #loose = new Map<number, { waiter: Waiter; isWhole: boolean }>();
   #progressMs = 0;
   #usualMs = 5;
   #isStalled = false;
@@ -415,7 +415,7 @@ export class Outbox {
       for (const stream of producer.streams.values()) this.#park(stream);
     }
     this.#inSender = new OffsetSet();
-    for (const waiter of this.#loose.values()) {
+    for (const { waiter } of this.#loose.values()) {
       refuse(
         waiter,
         new MomError("outcome_unknown", "The link ended before the answer"),
@@ -444,7 +444,8 @@ export class Outbox {
     const loose = this.#loose.get(message.request);
     if (loose !== undefined) {
       this.#loose.delete(message.request);
-      return answer(loose, LEVEL.broker, message.offset);
+      const offset = loose.isWhole ? message.offset : null;
+      return answer(loose.waiter, LEVEL.broker, offset);
     }
     const sent = this.#progress(message.request);
     const batch = sent?.stream.sender.answered(message.request);
@@ -460,7 +461,7 @@ export class Outbox {
     const loose = this.#loose.get(request);
     if (loose !== undefined) {
       this.#loose.delete(request);
-      refuse(loose, asMomError(message));
+      refuse(loose.waiter, asMomError(message));
       return true;
     }
     const sent = this.#progress(request);
@@ -656,7 +657,9 @@ export class Outbox {
   /** Older than what is on its way, and not known here: the broker decides. */
   #sendLoose(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
     const request = this.#context.nextRequest();
-    this.#loose.set(request, waiter);
+    // What the outbox has of it already is not sent, and its offset not known.
+    const isWhole = item.firstSequence === waiter.first;
+    this.#loose.set(request, { waiter, isWhole });
     this.#sendBatch(stream, request, item);
   }
 

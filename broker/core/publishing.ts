@@ -60,8 +60,13 @@ interface Rest {
   count: number;
   /** Sequence of the first record of what is left. */
   sequence: number;
-  /** Offset of the first record, if that is accepted here and now. */
+  /**
+   * Offset of the first record, if that is accepted here and now and the others
+   * follow it without a gap: behind a large record others may have come between.
+   */
   offset: number | null;
+  /** Offset behind the last record that was accepted here and now. */
+  end: number;
 }
 
 /** Takes publishes. */
@@ -208,6 +213,7 @@ export class Publishing {
       count: message.count - known,
       sequence: message.firstSequence + known,
       offset: null,
+      end: 0,
     };
   }
 
@@ -279,6 +285,8 @@ export class Publishing {
       body,
     };
     if (rest.sequence === message.firstSequence) rest.offset = base;
+    else if (base !== rest.end) rest.offset = null;
+    rest.end = base + count;
     rest.sequence += count;
     rest.count -= count;
     rest.body = rest.body.subarray(body.length);
