@@ -187,9 +187,28 @@ const subscribeSchema = v.object({
 });
 
 /** Options of `connect` with their defaults. */
-export type ConnectSettings = v.InferOutput<typeof connectSchema>;
+export interface ConnectSettings {
+  readonly daemon?: AddressLike;
+  readonly broker?: AddressLike;
+  readonly name?: string;
+  readonly token?: string;
+  readonly reconnectTimeoutMs: number;
+  readonly dialer?: Dialer;
+  readonly clock?: Clock;
+  readonly entropy?: Entropy;
+}
 /** Options of `subscribe` with their defaults. */
-export type SubscribeSettings = v.InferOutput<typeof subscribeSchema>;
+export interface SubscribeSettings {
+  readonly from:
+    | "now"
+    | "earliest"
+    | "last"
+    | { offset: number }
+    | { time: Date };
+  readonly ack?: "manual";
+  readonly echo: boolean;
+  readonly ifNew: boolean;
+}
 
 /**
  * Checks the options of `connect`.
