@@ -8,12 +8,11 @@
 import { parseAddress } from "../../protocol/address.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { systemClock, systemEntropy } from "../../protocol/clock.ts";
-import type { Clock, Timer } from "../../protocol/clock.ts";
+import type { Clock } from "../../protocol/clock.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type {
   Attached,
   Message as WireMessage,
-  Subscribe,
   Welcome,
 } from "../../protocol/messages.ts";
 import { checkName } from "../../protocol/names.ts";
@@ -38,11 +37,12 @@ import {
   type ReceiveManyOptions,
   type ReceiveOptions,
   type SubscribeOptions,
-  type SubscribeSettings,
 } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import type { Receipt } from "./receipts.ts";
 import { Receiver } from "./receiver.ts";
+import { TimeLimit } from "./time_limit.ts";
+import { toSubscribe } from "./to_subscribe.ts";
 import { topicName, TypedTopic } from "./typed_topic.ts";
 
 /** Only this module makes handles. */
@@ -57,6 +57,19 @@ const MAKE = Symbol("make");
  * Every method that returns a promise rejects and never throws. All failures
  * that can be expected are a {@linkcode MomError}; an argument of the wrong type
  * is a `TypeError`.
+ *
+ * @example A named user and an unnamed one
+ * ```ts
+ * import { Broker, Mom } from "../../mod.ts";
+ *
+ * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+ * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+ * await using ben = await Mom.connect({ broker: broker.address });
+ * await ana.subscribe("museum/#");
+ * await ben.publish("museum/doors/1", { open: true });
+ * const message = await ana.receive({ timeoutMs: 5_000 });
+ * if (message?.topic !== "museum/doors/1") throw message;
+ * ```
  */
 export class Mom implements AsyncDisposable {
   readonly #clock: Clock;
@@ -120,6 +133,17 @@ export class Mom implements AsyncDisposable {
    *   `name_in_use` if another handle has that name; `protocol_version`;
    *   `daemon_unavailable` if no connection succeeds in time.
    * @throws {TypeError} If an option is of the wrong type.
+   *
+   * @example A name that is in use
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * const second = Mom.connect({ broker: broker.address, name: "ana" });
+   * const code = await second.catch((error) => error.code);
+   * if (code !== "name_in_use") throw code;
+   * ```
    */
   static async connect(options: ConnectOptions = {}): Promise<Mom> {
     const settings = readConnectOptions(options);
@@ -158,6 +182,20 @@ export class Mom implements AsyncDisposable {
    *   `daemon_unavailable`: it was never sent and will not be. `outcome_unknown`:
    *   the wait ended, and it may still arrive. `closed`.
    * @throws {TypeError} If an argument is of the wrong type.
+   *
+   * @example Until it is on the broker's disk
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * const receipt = await ana.publish("museum/visitors", 12, {
+   *   level: "broker",
+   *   headers: { room: "east" },
+   *   timeoutMs: 5_000,
+   * });
+   * if (receipt.level !== "broker" || receipt.offset !== 0) throw receipt;
+   * ```
    */
   publish<Input>(
     topic: string | TypedTopic<Input>,
@@ -178,6 +216,16 @@ export class Mom implements AsyncDisposable {
    *
    * @returns A receipt for each value.
    * @throws {MomError} As {@linkcode Mom.publish}.
+   *
+   * @example Three at once
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * const receipts = await ana.publishMany("museum/visitors", [12, 15, 9]);
+   * if (receipts[2].offset !== 2) throw receipts;
+   * ```
    */
   publishMany<Input>(
     topic: string | TypedTopic<Input>,
@@ -200,6 +248,20 @@ export class Mom implements AsyncDisposable {
    * @returns `true`; with `ifNew`, `false` if there was such a subscription.
    * @throws {MomError} `filter_invalid`, `already_subscribed`,
    *   `broker_unavailable`, `daemon_unavailable`, `closed`.
+   *
+   * @example From the earliest message that is there
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ben.publish("museum/doors/1", "open");
+   * await ana.subscribe("museum/doors/+", { from: "earliest" });
+   * if (await ana.subscribe("museum/doors/+", { ifNew: true })) throw new Error();
+   * const message = await ana.receive({ timeoutMs: 5_000 });
+   * if (message?.value !== "open") throw message;
+   * ```
    */
   async subscribe(
     filter: string | TypedTopic,
@@ -214,7 +276,7 @@ export class Mom implements AsyncDisposable {
     }
     try {
       await this.#calls.call(
-        (request) => toSubscribe(request, text, settings),
+        (request) => toSubscribe(request, USER_REF, text, settings),
         "already_subscribed",
       );
       return true;
@@ -230,6 +292,21 @@ export class Mom implements AsyncDisposable {
    *
    * @throws {MomError} `not_subscribed`, `filter_invalid`, `broker_unavailable`,
    *   `daemon_unavailable`, `closed`.
+   *
+   * @example What was published before still comes
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("news");
+   * await ben.publish("news", 1);
+   * await ana.unsubscribe("news");
+   * await ben.publish("news", 2);
+   * if ((await ana.receive({ timeoutMs: 5_000 }))?.value !== 1) throw new Error();
+   * if (await ana.receive({ timeoutMs: 50 }) !== null) throw new Error();
+   * ```
    */
   async unsubscribe(
     filter: string | TypedTopic,
@@ -256,6 +333,20 @@ export class Mom implements AsyncDisposable {
    *   then.
    * @throws {MomError} `daemon_unavailable` when the daemon has been away for
    *   too long, `closed`. The signal's reason when that was aborted.
+   *
+   * @example Acknowledge when the work is done
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("jobs", { ack: "manual" });
+   * await ben.publish("jobs", "sweep");
+   * const job = await ana.receive({ timeoutMs: 5_000 });
+   * if (job?.value !== "sweep") throw job;
+   * await job.ack();
+   * ```
    */
   receive(options?: ReceiveOptions): Promise<Message | null> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
@@ -272,6 +363,19 @@ export class Mom implements AsyncDisposable {
    *
    * @returns The messages; none when `timeoutMs` is over.
    * @throws {MomError} As {@linkcode Mom.receive}.
+   *
+   * @example In bulk
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("news");
+   * await ben.publishMany("news", ["one", "two", "three"]);
+   * const messages = await ana.receiveMany({ max: 10, timeoutMs: 5_000 });
+   * if (messages[0].value !== "one") throw messages;
+   * ```
    */
   receiveMany(options: ReceiveManyOptions = {}): Promise<Message[]> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
@@ -283,7 +387,23 @@ export class Mom implements AsyncDisposable {
     }
   }
 
-  /** All messages, one after another, until the handle is closed. */
+  /**
+   * All messages, one after another, until the handle is closed.
+   *
+   * @example Until told to stop
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("news");
+   * await ben.publishMany("news", ["one", "two", "stop"]);
+   * for await (const { value } of ana) {
+   *   if (value === "stop") break;
+   * }
+   * ```
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
     while (true) {
       let message: Message | null;
@@ -300,6 +420,20 @@ export class Mom implements AsyncDisposable {
   /**
    * News of the handle from now on, for as long as it lives. At most 100 wait to
    * be read; then the oldest is dropped and counted in the next one's `dropped`.
+   *
+   * @example What happens from now on
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * const ana = await Mom.connect({ broker: broker.address });
+   * const told: string[] = [];
+   * const events = (async () => {
+   *   for await (const event of ana.events()) told.push(event.type);
+   * })();
+   * await ana.close();
+   * await events;
+   * ```
    */
   events(): AsyncIterableIterator<MomEvent> {
     return this.#events.listen();
@@ -320,6 +454,18 @@ export class Mom implements AsyncDisposable {
    *
    * @throws {MomError} `daemon_unavailable` if the daemon has been away for too
    *   long: the handle goes on. `closed` if it was closed before.
+   *
+   * @example The name is free again
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await ana.subscribe("news");
+   * await ana.destroy();
+   * await using again = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await again.subscribe("news");
+   * ```
    */
   destroy(): Promise<void> {
     return this.#destroying ??= this.#destroy();
@@ -484,48 +630,6 @@ export class Mom implements AsyncDisposable {
     this.#receiver.expire(away, beganBeforeMs);
     this.#calls.reject(away, beganBeforeMs);
   }
-}
-
-/** A time that several waits share. */
-class TimeLimit {
-  readonly #timer: Timer;
-  readonly #over: Promise<void>;
-
-  constructor(clock: Clock, limitMs: number) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#over = promise;
-    this.#timer = clock.setTimer(limitMs, resolve);
-  }
-
-  /** Waits, but not for longer than what is left. */
-  async wait(promise: Promise<void>): Promise<void> {
-    await Promise.race([promise, this.#over]);
-  }
-
-  end(): void {
-    this.#timer.cancel();
-  }
-}
-
-function toSubscribe(
-  request: number,
-  filter: string,
-  { from, ack, echo }: SubscribeSettings,
-): Subscribe {
-  const base = {
-    type: "SUBSCRIBE" as const,
-    request,
-    ref: USER_REF,
-    filter,
-    manual: ack === "manual",
-    echo,
-  };
-  if (typeof from === "string") return { ...base, from, fromValue: 0 };
-  if ("offset" in from) {
-    return { ...base, from: "offset", fromValue: from.offset };
-  }
-  const time = Math.max(0, from.time.getTime());
-  return { ...base, from: "time", fromValue: time };
 }
 
 function hasCode(error: unknown, code: string): boolean {
