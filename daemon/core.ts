@@ -24,6 +24,7 @@ import {
   OUTCOME,
   type Outcome,
   type Publish,
+  TARGET_FLAG,
 } from "../protocol/messages.ts";
 import { checkName, userOf } from "../protocol/names.ts";
 import { checkTopic } from "../protocol/topics.ts";
@@ -601,7 +602,8 @@ export class DaemonCore {
       const user = this.#byKey.get(targets[i]);
       // An older flow's: the broker sends it again (PROTOCOL 5.5).
       if (user === undefined || user.flow.state !== "attached") continue;
-      const flags = targets[i + 1];
+      // Whether it may have been handed over before is known better here.
+      const flags = targets[i + 1] & TARGET_FLAG.manual;
       const delivery: Delivery = {
         logId,
         topic,

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
 import type { AppBinding } from "./app_binding.ts";
 import { Appender, cutPieces } from "./appender.ts";
@@ -72,6 +73,8 @@ export class Inbox {
   #segments: Segment[] = [];
   #ready: Ready[] = [];
   #next: number;
+  /** Settled while they waited to be appended, by log id. */
+  #overtaken = new Map<number, OffsetSet>();
   /** Rises when reading begins anew; what an older read brings is dropped. */
   #generation = 0;
   #reading: Promise<void> | null = null;
@@ -111,7 +114,10 @@ export class Inbox {
         body: bytes,
         meta: () => encodeDeliveryMeta(part),
         done: () => {
-          this.#owner.mark(part.logId, true).take(part.base, part.base + count);
+          const mark = this.#owner.mark(part.logId, true);
+          for (const [from, to] of this.#notOvertaken(part)) {
+            mark.take(from, to);
+          }
           this.#owner.onStored(part);
           this.#ledger.after(() => {
             this.#owner.onCommitted(part, costOf(bytes.length));
@@ -120,6 +126,23 @@ export class Inbox {
         },
       });
     }
+  }
+
+  /**
+   * A handle has told what became of offsets that may still wait to be appended
+   * behind a large record: they are not taken into custody any more.
+   */
+  overtake(logId: number, from: number, to: number): void {
+    if (!this.#appender.isBusy) return;
+    let set = this.#overtaken.get(logId);
+    if (set === undefined) this.#overtaken.set(logId, set = new OffsetSet());
+    set.add(from, to);
+  }
+
+  #notOvertaken({ logId, base, count }: Delivery): readonly OffsetRange[] {
+    if (!this.#appender.isBusy) this.#overtaken.clear();
+    const set = this.#overtaken.get(logId);
+    return set?.missing(base, base + count) ?? [[base, base + count]];
   }
 
   /** Another handle, or none: what is undecided is handed out from the start. */

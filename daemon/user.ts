@@ -177,7 +177,7 @@ export class User implements Saveable, InboxOwner {
     for (let i = 0; i < known.length; i += 4) {
       const [outcome, logId, from, to] = known.slice(i, i + 4);
       if (outcome > OUTCOME.custody) {
-        this.settle(outcome as Outcome, logId, from, to);
+        this.#settleKnown(outcome as Outcome, logId, from, to);
       }
     }
     this.inbox.restart();
@@ -363,6 +363,7 @@ export class User implements Saveable, InboxOwner {
    */
   settle(outcome: Outcome, logId: number, from: number, to: number): number {
     this.app?.release(logId, from, to);
+    this.inbox.overtake(logId, from, to);
     const mark = this.mark(logId, false);
     for (const [a, b] of mark?.open(from, to) ?? []) {
       this.#settleHere(mark!, outcome, a, b);
@@ -375,6 +376,24 @@ export class User implements Saveable, InboxOwner {
       } else this.#keep(outcome, logId, a, b);
     }
     return number;
+  }
+
+  /**
+   * Settles what a handle listed. The handle forgets it with ATTACHED, so it must
+   * be on this daemon's disk by then, whoever answers for it (PROTOCOL 5.6).
+   */
+  #settleKnown(
+    outcome: Outcome,
+    logId: number,
+    from: number,
+    to: number,
+  ): void {
+    this.inbox.overtake(logId, from, to);
+    const mark = this.mark(logId, true);
+    for (const [a, b] of mark.outside(from, to)) mark.take(a, b);
+    for (const [a, b] of mark.open(from, to)) {
+      this.#settleHere(mark, outcome, a, b);
+    }
   }
 
   #settleHere(mark: Mark, outcome: Outcome, from: number, to: number): void {
