@@ -293,10 +293,12 @@ export class Connection {
 
   /** Full jitter: many handles that lost the same daemon do not come back at once. */
   #pause(): Promise<void> {
-    const { clock, entropy, events } = this.#options;
+    const { clock, entropy, events, reconnectTimeoutMs } = this.#options;
     const longestMs = Math.min(
       LIMITS.reconnectMinMs * 2 ** this.#attempts++,
       LIMITS.reconnectMaxMs,
+      // A call made while the daemon is back already shall see the next attempt.
+      Math.max(LIMITS.reconnectMinMs, reconnectTimeoutMs / 2),
     );
     const retryInMs = Math.round(entropy.fraction() * longestMs);
     const reason = this.#reason?.message ?? "the connection was closed";

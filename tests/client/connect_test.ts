@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Mom } from "../../daemon/client.ts";
+import { systemEntropy } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { rejection, rejectionCode, ScriptedServer } from "./scripted_server.ts";
 
@@ -266,4 +267,22 @@ Deno.test("calls reject with daemon_unavailable after reconnectTimeoutMs, and wo
     1,
   ]);
   assert.equal(await mom.subscribe("t"), true);
+});
+
+Deno.test("a handle that waits for little tries again within half of that time", async () => {
+  await using server = new ScriptedServer();
+  const mom = await server.connect({
+    reconnectTimeoutMs: 400,
+    entropy: { ...systemEntropy, fraction: () => 1 },
+  });
+  const news = mom.events();
+  server.down();
+  const waits: number[] = [];
+  for await (const { type, retryInMs } of news) {
+    if (type === "down") waits.push(retryInMs!);
+    if (waits.length === 4) break;
+  }
+  assert.deepEqual(waits, [100, 200, 200, 200]);
+  server.up();
+  await mom.publish("t", 1);
 });
