@@ -28,6 +28,8 @@ export interface AppSettings {
   style: TakeStyle;
   /** Acknowledge by hand, after so many takes; 0: automatically. */
   ackEvery: number;
+  /** Read nothing for a while after so many takes; 0: never. */
+  pauseEvery: number;
 }
 
 /** A writing job. */

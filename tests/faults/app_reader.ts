@@ -6,11 +6,14 @@
 
 import type { Message, Mom } from "../../daemon/client.ts";
 import { MomError } from "../../protocol/errors.ts";
+import { pause } from "../helpers/eventually.ts";
 import type { AppSettings, Payload } from "./app_protocol.ts";
 import type { NoteBook } from "./notes.ts";
 
 /** How long a reader that acknowledges by hand lets its takes wait at most. */
 const ACK_AFTER_MS = 25;
+/** How long a reader that dawdles reads nothing. */
+const PAUSE_MS = 250;
 
 /** Takes messages and notes them, until the handle is closed. */
 export class AppReader {
@@ -18,6 +21,7 @@ export class AppReader {
   readonly #settings: AppSettings;
   readonly #book: NoteBook;
   #held: Message[] = [];
+  #sincePause = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(mom: Mom, settings: AppSettings, book: NoteBook) {
@@ -51,7 +55,10 @@ export class AppReader {
   async #takeAll(): Promise<void> {
     const { style } = this.#settings;
     if (style === "iterate") {
-      for await (const message of this.#mom) this.#take(message);
+      for await (const message of this.#mom) {
+        this.#take(message);
+        await this.#dawdle(1);
+      }
       return;
     }
     while (true) {
@@ -60,7 +67,17 @@ export class AppReader {
         : await this.#mom.receiveMany({ max: 7 });
       // Noted in the turn in which they came: see noting_dialer.ts.
       for (const message of messages) this.#take(message);
+      await this.#dawdle(messages.length);
     }
+  }
+
+  /** Now and then reads nothing for a while, so that messages gather. */
+  async #dawdle(taken: number): Promise<void> {
+    const { pauseEvery } = this.#settings;
+    this.#sincePause += taken;
+    if (pauseEvery === 0 || this.#sincePause < pauseEvery) return;
+    this.#sincePause = 0;
+    await pause(PAUSE_MS);
   }
 
   #take(message: Message | null): void {

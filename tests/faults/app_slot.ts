@@ -100,13 +100,13 @@ export class AppSlot implements AsyncDisposable {
   }
 
   #settings(): AppSettings {
-    const { name, machine, filters, style, ackEvery } = this.role;
+    const { name, machine, filters, style, ackEvery, pauseEvery } = this.role;
     const where = machine === null
       ? { broker: this.#cluster.brokerAddress }
       : { daemon: this.#cluster.daemonAddress(machine) };
     const notes = this.#notesPath(this.life);
     const isFirst = this.lives === 1;
-    const how = { filters, isFirst, style, ackEvery };
+    const how = { filters, isFirst, style, ackEvery, pauseEvery };
     return { life: this.life, name, ...where, notes, ...how };
   }
 

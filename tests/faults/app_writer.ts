@@ -65,7 +65,7 @@ const EXPECTED: readonly string[] = ["daemon_unavailable", "outcome_unknown"];
 /** Mostly small, some of several segments, few larger than a value of the store. */
 function drawSize(random: Random): number {
   const draw = random.fraction();
-  if (draw < 0.97) return random.integer(0, 300);
+  if (draw < 0.9) return random.integer(0, 300);
   if (draw < 0.997) return random.integer(301, 20_000);
   return random.integer(60_000, 200_000);
 }

@@ -17,7 +17,7 @@ export const TOPICS: readonly string[] = ["run/1", "run/2", "run/3", "run/4"];
 export interface Role extends
   Pick<
     AppSettings,
-    "name" | "filters" | "style" | "ackEvery"
+    "name" | "filters" | "style" | "ackEvery" | "pauseEvery"
   > {
   /** Its machine; `null`: it talks to the broker itself. */
   machine: (typeof MACHINES)[number] | null;
@@ -33,6 +33,7 @@ export const CAST: readonly Role[] = [
     filters: ["run/1", "run/2"],
     style: "receive",
     ackEvery: 0,
+    pauseEvery: 0,
     brokerLevelShare: 0,
   },
   {
@@ -41,6 +42,7 @@ export const CAST: readonly Role[] = [
     filters: ["run/+"],
     style: "receiveMany",
     ackEvery: 5,
+    pauseEvery: 150,
     brokerLevelShare: 0.3,
   },
   {
@@ -49,6 +51,7 @@ export const CAST: readonly Role[] = [
     filters: ["run/#"],
     style: "receiveMany",
     ackEvery: 0,
+    pauseEvery: 0,
     brokerLevelShare: 0.05,
   },
   {
@@ -57,6 +60,7 @@ export const CAST: readonly Role[] = [
     filters: ["run/3", "+/4"],
     style: "iterate",
     ackEvery: 3,
+    pauseEvery: 100,
     brokerLevelShare: 1,
   },
   {
@@ -65,6 +69,7 @@ export const CAST: readonly Role[] = [
     filters: ["run/2", "run/3", "#"],
     style: "receive",
     ackEvery: 0,
+    pauseEvery: 200,
     brokerLevelShare: 0,
   },
 ];

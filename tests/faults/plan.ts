@@ -17,11 +17,21 @@ export interface Kill {
   downMs: number;
 }
 
+/** One SIGSTOP, and SIGCONT later: still there, but not answering. */
+export interface Stall {
+  /** From the beginning of the round. */
+  atMs: number;
+  /** How long it does nothing. */
+  forMs: number;
+}
+
 /** A round. */
 export interface Plan {
   seed: number;
   /** By slot (`broker`, `daemon north`, an app's name), in the order of time. */
   kills: Map<string, Kill[]>;
+  /** By slot, in the order of time. */
+  stalls: Map<string, Stall[]>;
   /** By app: the jobs of its lives in this round, more than it can have. */
   jobs: Map<string, Omit<WriteJob, "do" | "writer">[]>;
 }
@@ -36,17 +46,21 @@ export interface PlanOptions {
 }
 
 const DURATION_MS = 1_100;
-const PUBLISHES_PER_LIFE = 260;
+const PUBLISHES_PER_LIFE = 210;
 const KILLS_MIN = 3;
 const KILLS_MAX = 6;
+const STALLS_MAX = 3;
 
 /** The plan of a round. */
 export function makePlan(options: PlanOptions): Plan {
   const { seed, appsToo, kills = true } = options;
   const random = new Random(seed);
   const jobs = new Map(CAST.map((role) => [role.name, drawJobs(role, random)]));
-  const plan: Plan = { seed, kills: new Map(), jobs };
-  if (kills) drawKills(plan, appsToo, random);
+  const plan: Plan = { seed, kills: new Map(), stalls: new Map(), jobs };
+  if (kills) {
+    drawKills(plan, appsToo, random);
+    drawStalls(plan, random);
+  }
   return plan;
 }
 
@@ -61,12 +75,32 @@ function drawJobs(
 ): Omit<WriteJob, "do" | "writer">[] {
   return Array.from({ length: KILLS_MAX + 1 }, (_, life) => ({
     topics: random.shuffle(TOPICS).slice(0, random.integer(1, TOPICS.length)),
-    count: life === 0 ? PUBLISHES_PER_LIFE : random.integer(0, 80),
-    durationMs: life === 0 ? DURATION_MS : 200,
+    // Whoever was killed does it all again: a round has its thousand publishes.
+    count: PUBLISHES_PER_LIFE,
+    durationMs: life === 0 ? DURATION_MS : DURATION_MS / 3,
     window: random.pick([2, 8, 32, 64]),
     brokerLevelShare: role.brokerLevelShare,
     seed: random.integer(0, 0xffff_ffff),
   }));
+}
+
+function drawStalls(plan: Plan, random: Random): void {
+  const daemons = MACHINES.map((machine) => `daemon ${machine}`);
+  const apps = CAST.map((role) => role.name);
+  let left = random.integer(0, STALLS_MAX);
+  while (left-- > 0) {
+    const stall = {
+      atMs: random.integer(0, DURATION_MS),
+      forMs: random.pick([20, 100, 300, 600]),
+    };
+    const slot = random.pick(["broker", "broker", ...daemons, ...apps]);
+    plan.stalls.set(slot, [...plan.stalls.get(slot) ?? [], stall]);
+  }
+  for (const list of plan.stalls.values()) list.sort(byTime);
+}
+
+function byTime(left: { atMs: number }, right: { atMs: number }): number {
+  return left.atMs - right.atMs;
 }
 
 function drawKills(plan: Plan, appsToo: boolean, random: Random): void {
@@ -84,5 +118,5 @@ function drawKills(plan: Plan, appsToo: boolean, random: Random): void {
       left--;
     }
   }
-  for (const list of plan.kills.values()) list.sort((a, b) => a.atMs - b.atMs);
+  for (const list of plan.kills.values()) list.sort(byTime);
 }

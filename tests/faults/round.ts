@@ -10,7 +10,7 @@ import type { Slot } from "../process/slot.ts";
 import { checkCounts, checkSums } from "./equations.ts";
 import { FINDING_KINDS, judge, type Verdict } from "./judge.ts";
 import { brokenNotes, toHistory } from "./notes.ts";
-import type { Kill, Plan } from "./plan.ts";
+import type { Kill, Plan, Stall } from "./plan.ts";
 import type { Stage } from "./stage.ts";
 
 /** What became of a round. */
@@ -43,6 +43,9 @@ export async function playRound(
     ...stage.apps.map((app) => playApp(stage, plan, app.role.name, startMs)),
     ...stage.programs.map((slot) =>
       playProgram(slot, plan.kills.get(slot.name) ?? [], startMs)
+    ),
+    ...[...plan.stalls].map(([name, stalls]) =>
+      playStalls(stage, name, stalls, startMs)
     ),
   ];
   await within("the work of a round", WORK_WITHIN_MS, Promise.all(works));
@@ -124,6 +127,22 @@ async function playProgram(
     slot.launch();
   }
   await slot.program.ready();
+}
+
+/** Whoever is in the slot then stands still for a while. */
+async function playStalls(
+  stage: Stage,
+  name: string,
+  stalls: readonly Stall[],
+  startMs: number,
+): Promise<void> {
+  for (const { atMs, forMs } of stalls) {
+    await pause(startMs + atMs - performance.now());
+    const program = stage.program(name);
+    program.signal("SIGSTOP");
+    await pause(forMs);
+    program.signal("SIGCONT");
+  }
 }
 
 async function deathOf(slot: Slot): Promise<Error> {

@@ -5,6 +5,7 @@
  */
 
 import { Cluster } from "../process/cluster.ts";
+import type { Program } from "../process/program.ts";
 import type { Slot } from "../process/slot.ts";
 import { AppSlot } from "./app_slot.ts";
 import { CAST, MACHINES } from "./cast.ts";
@@ -55,6 +56,12 @@ export class Stage implements AsyncDisposable {
     const app = this.apps.find((one) => one.role.name === name);
     if (app === undefined) throw new Error(`No app ${name} here`);
     return app;
+  }
+
+  /** The process that is in a slot now, a program's or an app's. */
+  program(name: string): Program {
+    const slot = this.programs.find((one) => one.name === name);
+    return slot?.program ?? this.app(name).program;
   }
 
   /** Whether no message is on its way: outboxes empty, nothing pending. */
