@@ -296,12 +296,18 @@ export class ProducerStream<T> {
     return Math.min(before, entry.firstSequence - 1);
   }
 
-  /** Answers come in order as a rule: the first entry is the one. */
+  /** Requests rise from entry to entry: each was sent behind the one before. */
   #find(request: number): number {
-    for (let i = this.#head; i < this.#next; i++) {
-      if (this.#entries[i]!.request === request) return i;
+    let low = this.#head;
+    let high = this.#next;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#entries[middle]!.request! < request) low = middle + 1;
+      else high = middle;
     }
-    return -1;
+    const isFound = low < this.#next &&
+      this.#entries[low]!.request === request;
+    return isFound ? low : -1;
   }
 
   #remove(index: number): Entry<T> {

@@ -24,6 +24,8 @@ interface Ack {
   count: number;
   /** Who waits for the confirmation. */
   confirmed: PromiseWithResolvers<void> | null;
+  /** Since when somebody waits, on the monotonic clock. */
+  waitsSinceMs: number;
 }
 
 /** Ranges after which an ACK goes out at the latest. */
@@ -34,6 +36,8 @@ const OFFSETS_MAX = 4_096;
 /** The outcomes of one handle. */
 export class Acknowledger implements Acknowledging {
   readonly #onUrgent: () => void;
+  readonly #nowMs: () => number;
+  #failure: MomError | null = null;
   #open: Ack = newAck(1);
   /** Those that were sent or listed in ATTACH, in the order of their serials. */
   #sent: Ack[] = [];
@@ -43,8 +47,12 @@ export class Acknowledger implements Acknowledging {
   /** Serial before that of the ACK with number 1 on this connection. */
   #base = 0;
 
-  /** @param onUrgent Called when somebody waits for what has gathered. */
-  constructor(onUrgent: () => void) {
+  /**
+   * @param nowMs The monotonic clock.
+   * @param onUrgent Called when somebody waits for what has gathered.
+   */
+  constructor(nowMs: () => number, onUrgent: () => void) {
+    this.#nowMs = nowMs;
     this.#onUrgent = onUrgent;
   }
 
@@ -98,13 +106,25 @@ export class Acknowledger implements Acknowledging {
   /** {@inheritDoc Acknowledging.confirmed} */
   confirmed(serial: number): Promise<void> {
     if (serial <= this.#confirmedSerial) return Promise.resolve();
-    if (serial === this.#open.serial) {
-      this.#onUrgent();
-      return waitFor(this.#open);
-    }
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    let ack = this.#open;
+    if (serial === ack.serial) this.#onUrgent();
     // Serials follow each other without a gap.
-    const ack = this.#sent[serial - this.#sent[0]!.serial]!;
-    return waitFor(ack);
+    else ack = this.#sent[serial - this.#sent[0]!.serial]!;
+    if (ack.confirmed === null) {
+      ack.confirmed = Promise.withResolvers();
+      ack.waitsSinceMs = this.#nowMs();
+    }
+    return ack.confirmed.promise;
+  }
+
+  /** Ends the waits that began before a moment; what they wait for goes on. */
+  expire(error: MomError, beganBeforeMs: number): void {
+    for (const ack of [...this.#sent, this.#open]) {
+      if (ack.confirmed === null || ack.waitsSinceMs > beganBeforeMs) continue;
+      ack.confirmed.reject(error);
+      ack.confirmed = null;
+    }
   }
 
   /** The next ACK, or `null` when nothing waits. */
@@ -158,6 +178,7 @@ export class Acknowledger implements Acknowledging {
 
   /** Ends all waits. */
   fail(error: MomError): void {
+    this.#failure ??= error;
     this.#open.confirmed?.reject(error);
     for (const ack of this.#sent) ack.confirmed?.reject(error);
   }
@@ -190,12 +211,7 @@ export class Acknowledger implements Acknowledging {
 }
 
 function newAck(serial: number): Ack {
-  return { serial, outcomes: [], count: 0, confirmed: null };
-}
-
-function waitFor(ack: Ack): Promise<void> {
-  ack.confirmed ??= Promise.withResolvers();
-  return ack.confirmed.promise;
+  return { serial, outcomes: [], count: 0, confirmed: null, waitsSinceMs: 0 };
 }
 
 function isOf(ack: Ack, epoch: number): boolean {

@@ -31,8 +31,9 @@ export interface Message<T = unknown> {
    * is. Resolves when who answers for the message (broker or daemon) has
    * committed that. Twice does nothing more than once.
    *
-   * @throws {MomError} `outcome_unknown` if that cannot be known any more,
-   *   `closed` if the handle was closed before.
+   * @throws {MomError} `outcome_unknown` if that cannot be known any more;
+   *   `daemon_unavailable` if the daemon has been away for too long: it is told
+   *   all the same when it is back; `closed` if the handle was closed before.
    */
   ack(): Promise<void>;
 }

@@ -565,7 +565,9 @@ export class Mom implements AsyncDisposable {
       onAway: (sinceMs) => this.#onAway(sinceMs),
       onFailed: (error) => {
         this.#refusal ??= error;
-        this.#stopParts(error);
+        this.#stopParts(this.#refusal);
+        this.#deadlines.stop();
+        this.#events.end();
       },
     };
   }

@@ -91,6 +91,7 @@ export class Publisher {
   #isFlushQueued = false;
   #isDraining = false;
   #onIdle: (() => void) | null = null;
+  #failure: MomError | null = null;
   /** Before this moment no wait without a connection has lasted too long. */
   #nextExpiryMs = 0;
 
@@ -258,6 +259,7 @@ export class Publisher {
 
   /** Ends all waits: `outcome_unknown` for what may have been sent. */
   fail(error: MomError): void {
+    this.#failure ??= error;
     this.#peer = null;
     for (const queue of this.#queues.values()) {
       queue.seal();
@@ -293,6 +295,8 @@ export class Publisher {
     options: PublishOptions,
     terms: BatchTerms,
   ): Promise<Receipt> {
+    // Here too: a schema may have taken its time.
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const callers = this.#append(queue, value, options, terms);
     const promise = new Promise<Receipt>(keepLast);
     const reject = rejectOfLast;
@@ -330,6 +334,7 @@ export class Publisher {
     options: PublishOptions,
     terms: BatchTerms,
   ): Promise<Receipt[]> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     if (values.length === 0) return Promise.resolve([]);
     const records = this.#pool.lend();
     try {

@@ -60,7 +60,7 @@ export class Receiver {
   readonly #queue = new InboundQueue();
   readonly #waiters: Waiters;
   readonly #window = new FlowWindow();
-  readonly #outcomes = new Acknowledger(() => this.#flushSoon());
+  readonly #outcomes: Acknowledger;
   readonly #schemas = new Map<string, StandardSchema>();
   readonly #more = (): Message | null =>
     this.#isAtLimit() ? null : this.#next();
@@ -80,6 +80,10 @@ export class Receiver {
     this.#clock = options.clock;
     this.#ref = options.ref;
     this.#waiters = new Waiters(options.deadlines);
+    this.#outcomes = new Acknowledger(
+      () => this.#clock.monotonicMs(),
+      () => this.#flushSoon(),
+    );
   }
 
   /** From now on values of that topic are checked. */
@@ -170,6 +174,7 @@ export class Receiver {
   /** Ends the calls that have waited since before a moment. */
   expire(error: MomError, beganBeforeMs: number): void {
     this.#waiters.reject(error, beganBeforeMs);
+    this.#outcomes.expire(error, beganBeforeMs);
   }
 
   /** No more is taken: calls that wait end, what was taken is still confirmed. */

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { fc } from "../../deps/fast_check.ts";
 import { type Mom, type PublishOptions, topic } from "../../daemon/client.ts";
 import { countRecords, forEachRecord } from "../../protocol/batch.ts";
+import { type Clock, systemClock } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
 import type { Message, Publish } from "../../protocol/messages.ts";
 import { decodeRecord } from "../../protocol/record.ts";
 import type { Peer } from "../../protocol/peer.ts";
+import { eventually } from "../helpers/eventually.ts";
 import { rejection, rejectionCode, ScriptedServer } from "./scripted_server.ts";
 
 function valuesOf({ batch }: Publish): unknown[] {
@@ -335,6 +337,69 @@ Deno.test("publishes to a topic keep their order while a schema takes its time",
   ]);
   const sent = server.heard.filter((message) => message.type === "PUBLISH");
   assert.deepEqual(sent.flatMap(valuesOf), [1, "plain", 2, 3, "last"]);
+});
+
+Deno.test("publish() to a closed handle rejects also when a schema took its time", async () => {
+  await using server = new ScriptedServer();
+  // Closing gives up after 5 s: here after 50 ms.
+  const clock: Clock = {
+    ...systemClock,
+    setTimer: (ms, callback) => systemClock.setTimer(ms / 100, callback),
+  };
+  const mom = await server.connect({ clock });
+  const answer = Promise.withResolvers<{ value: unknown }>();
+  const slow = topic("t", {
+    "~standard": {
+      version: 1 as const,
+      vendor: "test",
+      validate: () => answer.promise,
+    },
+  });
+  const waiting = rejectionCode(mom.publish(slow, 1));
+  const closed = mom.close();
+  await server.next("DETACH");
+  answer.resolve({ value: 1 });
+  await closed;
+  assert.equal(await waiting, "closed");
+});
+
+Deno.test("no more than 32 MiB and a batch are sent without an answer", async () => {
+  await using server = new ScriptedServer();
+  const mom = await server.connect();
+  server.script = ({ type }) => type === "PUBLISH";
+  const value = new Uint8Array(1024 * 1024);
+  const receipts = Array.from(
+    { length: 40 },
+    (_, i) => mom.publish(`t/${i % 3}`, value),
+  );
+  await eventually("a full window", () => server.count("PUBLISH") >= 32);
+  // What is asked now is answered behind whatever was sent before.
+  await mom.subscribe("t");
+  const sent = server.heard.filter((message) => message.type === "PUBLISH");
+  assert.ok(sent.length <= 33, `${sent.length} MiB`);
+  server.script = () => false;
+  for (const each of sent) {
+    server.send(receipt(each, 1, each.firstSequence - 1));
+  }
+  await Promise.all(receipts);
+});
+
+Deno.test("publishes gather while the connection is behind", async () => {
+  await using server = new ScriptedServer();
+  const mom = await server.connect();
+  server.network.pause();
+  const receipts: Promise<unknown>[] = [];
+  for (let turn = 0; turn < 300; turn++) {
+    for (let i = 0; i < 10; i++) {
+      receipts.push(mom.publish("t", "x".repeat(1_000)));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  server.network.resume();
+  await Promise.all(receipts);
+  const sent = server.heard.filter((message) => message.type === "PUBLISH");
+  assert.ok(sent.length < 200, `${sent.length} batches`);
+  assert.equal(sent.reduce((sum, { count }) => sum + count, 0), 3_000);
 });
 
 /** A server that stores by PROTOCOL 8.3, refusing and losing at random. */

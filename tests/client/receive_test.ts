@@ -414,3 +414,29 @@ Deno.test("for await gives all messages and ends with the handle", async () => {
   }
   assert.deepEqual(got, [1, 2]);
 });
+
+Deno.test("ack() waits no longer than reconnectTimeoutMs for a daemon that is away, and is told later all the same", async () => {
+  await using server = new ScriptedServer();
+  const mom = await connect(server, { reconnectTimeoutMs: 60 });
+  await server.next("ATTACH");
+  server.deliver("t", [1], { targets: [1, 1] });
+  const message = await mom.receive();
+  const news = mom.events();
+  server.down();
+  await news.next();
+  assert.equal(await rejectionCode(message!.ack()), "daemon_unavailable");
+  server.up();
+  assert.deepEqual((await server.next("ATTACH")).known, [2, LOG, 0, 1]);
+  await message!.ack();
+});
+
+Deno.test("ack() after the end of the handle says closed, unless it was confirmed before", async () => {
+  await using server = new ScriptedServer();
+  const mom = await connect(server);
+  server.deliver("t", [1, 2], { targets: [1, 1] });
+  const [one, two] = await mom.receiveMany();
+  await one!.ack();
+  await mom.close();
+  await one!.ack();
+  assert.equal(await rejectionCode(two!.ack()), "closed");
+});
