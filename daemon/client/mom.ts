@@ -29,14 +29,16 @@ import type { Message } from "./message.ts";
 import {
   checkReceiveManyOptions,
   checkReceiveOptions,
-  type ConnectOptions,
   type ConnectSettings,
-  type PublishOptions,
   readConnectOptions,
   readSubscribeOptions,
-  type ReceiveManyOptions,
-  type ReceiveOptions,
-  type SubscribeOptions,
+} from "./option_checks.ts";
+import type {
+  ConnectOptions,
+  PublishOptions,
+  ReceiveManyOptions,
+  ReceiveOptions,
+  SubscribeOptions,
 } from "./options.ts";
 import { Publisher } from "./publisher.ts";
 import type { Receipt } from "./receipts.ts";

@@ -23,7 +23,9 @@ import type { Peer } from "../../protocol/peer.ts";
 import { checkTopic } from "../../protocol/topics.ts";
 import type { PendingBatch } from "../stream.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { checkPublishOptions, type PublishOptions } from "./options.ts";
+import { giveUp, unknownOutcome } from "./giving_up.ts";
+import type { PublishOptions } from "./options.ts";
+import { DEFAULT_OPTIONS, readTerms } from "./publish_terms.ts";
 import {
   GroupCaller,
   PublishWait,
@@ -36,7 +38,12 @@ import {
   type Outgoing,
   TopicQueue,
 } from "./topic_queue.ts";
-import { checkValue, topicName, TypedTopic } from "./typed_topic.ts";
+import {
+  checkValue,
+  checkValues,
+  topicName,
+  TypedTopic,
+} from "./typed_topic.ts";
 
 /** What a publisher stands on. */
 export interface PublisherOptions {
@@ -57,9 +64,6 @@ const WINDOW_BYTES = 32 * 1024 * 1024;
 const BEHIND_BYTES = 1024 * 1024;
 /** While there is no connection, a batch takes records of so many milliseconds. */
 const GATHER_MS = 50;
-
-const DEFAULT_TERMS: BatchTerms = { isWanted: false, expiresMs: 0 };
-const DEFAULT_OPTIONS: PublishOptions = Object.freeze({});
 
 // One closure less for each publish: the constructor of a promise calls this at once.
 let resolveOfLast!: (receipt: Receipt) => void;
@@ -135,7 +139,7 @@ export class Publisher {
     const queue = this.#queueOf(topic);
     const terms = readTerms(options);
     const verdict = topic instanceof TypedTopic
-      ? checkAll(topic, values)
+      ? checkValues(topic, values)
       : undefined;
     if (verdict !== undefined || queue.gate !== null) {
       return this.#behindGate(
@@ -265,7 +269,7 @@ export class Publisher {
       queue.seal();
       for (const batch of queue.stream.clear()) {
         batch.tag.callers.reject(
-          batch.sendings === 0 ? error : unknown(queue, error),
+          batch.sendings === 0 ? error : unknownOutcome(queue, error),
         );
       }
     }
@@ -512,40 +516,4 @@ export class Publisher {
     this.#onIdle();
     this.#onIdle = null;
   }
-}
-
-function readTerms(options: PublishOptions): BatchTerms {
-  if (options === DEFAULT_OPTIONS) return DEFAULT_TERMS;
-  checkPublishOptions(options);
-  options.signal?.throwIfAborted();
-  const { level, expiresMs = 0 } = options;
-  if (level === undefined && expiresMs === 0) return DEFAULT_TERMS;
-  return { isWanted: level === "broker", expiresMs };
-}
-
-function checkAll(
-  topic: TypedTopic,
-  values: readonly unknown[],
-): void | Promise<void> {
-  const verdicts = values.map((value) => checkValue(topic, value));
-  if (verdicts.every((verdict) => verdict === undefined)) return;
-  return Promise.all(verdicts).then(() => {});
-}
-
-function giveUp(queue: TopicQueue, batch: PendingBatch<Outgoing>): void {
-  batch.tag.isGivenUp = true;
-  const away = new MomError(
-    "daemon_unavailable",
-    `Cannot publish to "${queue.topic}": no connection to the daemon`,
-  );
-  const isBack = queue.stream.withdraw(batch);
-  batch.tag.callers.reject(isBack ? away : unknown(queue, away));
-}
-
-function unknown(queue: TopicQueue, cause: MomError): MomError {
-  return new MomError(
-    "outcome_unknown",
-    `Cannot tell whether "${queue.topic}" was published: no answer came, it may still arrive`,
-    { cause },
-  );
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Subscribe } from "../../protocol/messages.ts";
-import type { SubscribeSettings } from "./options.ts";
+import type { SubscribeSettings } from "./option_checks.ts";
 
 /** The message that asks for a subscription. */
 export function toSubscribe(

@@ -143,6 +143,20 @@ export function checkValue(
   requireFit(topic.name, result);
 }
 
+/**
+ * As {@linkcode checkValue}, for many.
+ *
+ * @throws {MomError} `value_unsupported` for the first that does not fit.
+ */
+export function checkValues(
+  topic: TypedTopic,
+  values: readonly unknown[],
+): void | Promise<void> {
+  const verdicts = values.map((value) => checkValue(topic, value));
+  if (verdicts.every((verdict) => verdict === undefined)) return;
+  return Promise.all(verdicts).then(() => {});
+}
+
 function requireFit(name: string, result: SchemaResult<unknown>): void {
   if (result.issues === undefined) return;
   const [issue] = result.issues;
