@@ -56,7 +56,7 @@ export class CatchUp {
   /** A flow may have something to send and something to send it with. */
   wake(flow: Flow): void {
     if (this.#isStopped || flow.isCatchingUp || flow.isLive) return;
-    if (!flow.isOpen || flow.isBlocked || !this.#hasCredit(flow)) return;
+    if (!isUsable(flow) || flow.isBlocked || !this.#hasCredit(flow)) return;
     flow.isCatchingUp = true;
     this.#line.push(flow);
     this.#startReads();
