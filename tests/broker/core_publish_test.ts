@@ -1,0 +1,186 @@
+/** Publishing at the core: sequences, refusals, large records, expiry. */
+
+import assert from "node:assert/strict";
+import { App, NOBODY } from "./_app.ts";
+import { batchOf, numbersOf } from "./_records.ts";
+import { World } from "./_world.ts";
+
+Deno.test("[P-8.4] a publish is answered with level 1 and its first offset", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const first = await app.publish("doors", [1, 2, 3]);
+  const second = await app.publish("doors", [4]);
+  assert.deepEqual(
+    [first, second].map((each) => each.type === "RECEIPT" && each.offset),
+    [0, 3],
+  );
+  assert.equal(first.type === "RECEIPT" && first.level, 1);
+});
+
+Deno.test("[P-8.3] what is known is skipped, also part of a batch", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben");
+  await reader.subscribe("doors");
+  await app.publish("doors", [1, 2, 3]);
+  const again = await app.publish("doors", [1, 2, 3], { first: 1 });
+  assert.equal(again.type, "RECEIPT");
+  const overlapping = await app.publish("doors", [2, 3, 4, 5], { first: 2 });
+  assert.equal(overlapping.type, "RECEIPT");
+  assert.deepEqual(reader.numbers(), [1, 2, 3, 4, 5]);
+});
+
+Deno.test("[P-8.3] a batch that leaves something out is refused with the last sequence", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  await app.publish("doors", [1, 2]);
+  const answer = await app.publish("doors", [5], { first: 5 });
+  assert.ok(answer.type === "ERROR" && answer.code === "out_of_sequence");
+  assert.deepEqual(answer.details, new Map([["last", 2]]));
+});
+
+Deno.test("[P-8.2] a hole that the sender knows of is accepted", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  await app.publish("doors", [1, 2]);
+  const answer = await app.publish("doors", [9], { first: 9, previous: 2 });
+  assert.equal(answer.type, "RECEIPT");
+});
+
+Deno.test("a duplicate of what is still on its way to the disk waits for it", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const first = app.send("doors", [1]);
+  const again = app.send("doors", [1], { first: 1 });
+  assert.equal(app.wire.answer(again), undefined);
+  await world.settle();
+  const order = app.wire.all("RECEIPT").map(({ request }) => request);
+  assert.deepEqual(order, [first, again]);
+});
+
+Deno.test("publish refuses what breaks the rules and goes on", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const code = async (
+    topic: string,
+    options: Parameters<App["publish"]>[2] = {},
+  ) => {
+    const answer = await app.publish(topic, [1], { first: 1, ...options });
+    return answer.type === "ERROR" ? answer.code : answer.type;
+  };
+  assert.equal(await code("a b"), "topic_invalid");
+  assert.equal(await code("$mom/x"), "topic_invalid");
+  assert.equal(await code("a", { producer: NOBODY }), "bad_message");
+  assert.equal(
+    await code("a", { attributes: new Map([[2, 1]]) }),
+    "unsupported",
+  );
+  assert.equal(
+    await code("a", { bytes: 9 * 1024 * 1024 }),
+    "message_too_large",
+  );
+  assert.equal(
+    await code("a", { attributes: new Map([[5, "trace"]]) }),
+    "RECEIPT",
+  );
+});
+
+Deno.test("publish refuses a batch whose count is wrong", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const answer = await app.ask({
+    type: "PUBLISH",
+    topic: "a",
+    producer: app.handle,
+    previous: 0,
+    firstSequence: 1,
+    count: 3,
+    attributes: null,
+    batch: batchOf([1, 2]),
+  });
+  assert.equal(answer, "bad_message");
+  assert.equal(world.check().totals.published, 0);
+});
+
+Deno.test("large and small records keep the order of their producer", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const live = await App.attach(world, world.connect(), "ben");
+  await live.subscribe("doors");
+  const requests: number[] = [];
+  for (let n = 0; n < 12; n++) {
+    const bytes = n % 3 === 1 ? 300_000 : 20_000;
+    requests.push(app.send("doors", [2 * n, 2 * n + 1], { bytes }));
+    app.send("windows", [100 + n]);
+  }
+  await world.settle();
+  for (const request of requests) {
+    assert.equal(app.wire.answer(request)?.type, "RECEIPT");
+  }
+  assert.deepEqual(live.numbers(), Array.from({ length: 24 }, (_, n) => n));
+  const late = await App.attach(world, world.connect(), "cleo");
+  await late.subscribe("doors", { from: "earliest" });
+  assert.deepEqual(late.numbers(), live.numbers());
+});
+
+Deno.test("others go on while a large record is written", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const large = app.send("doors", [1], { bytes: 4 * 1024 * 1024 });
+  const small = app.send("windows", [2]);
+  await world.settle();
+  const order = app.wire.all("RECEIPT").map(({ request }) => request);
+  assert.deepEqual(order, [small, large]);
+});
+
+Deno.test("[P-8.5] attributes arrive; expires as what is left", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const live = await App.attach(world, world.connect(), "ben");
+  await live.subscribe("doors");
+  await app.publish("doors", [1], {
+    attributes: new Map<number, unknown>([[1, 5_000], [5, "trace"]]),
+  });
+  const [delivered] = live.deliveries();
+  assert.deepEqual(
+    delivered.attributes,
+    new Map<number, unknown>([[5, "trace"], [1, 5_000]]),
+  );
+  world.time.nowMs += 2_000;
+  const late = await App.attach(world, world.connect(), "cleo");
+  await late.subscribe("doors", { from: "earliest" });
+  assert.equal(late.deliveries()[0].attributes?.get(1), 3_000);
+});
+
+Deno.test("what has expired is counted and not delivered", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben", { credit: 0 });
+  await reader.subscribe("doors");
+  await app.publish("doors", [1], { attributes: new Map([[1, 100]]) });
+  await app.publish("doors", [2]);
+  world.time.nowMs += 100;
+  await reader.credit(10_000);
+  assert.deepEqual(reader.numbers(), [2]);
+  const [row] = world.check({ user: "ben@direct" }).subscriptions;
+  assert.equal(row.expired, 1);
+});
+
+Deno.test("batches carry the sender and the time, which does not fall", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben");
+  await reader.subscribe("doors");
+  const { nowMs } = world.time;
+  await app.publish("doors", [1]);
+  world.time.nowMs -= 60_000;
+  await app.publish("doors", [2]);
+  const batches = reader.deliveries();
+  assert.deepEqual(batches.map(({ sender }) => sender), [
+    "ana@direct",
+    "ana@direct",
+  ]);
+  assert.equal(batches[0].time, nowMs);
+  assert.ok(batches[1].time >= batches[0].time);
+  assert.deepEqual(numbersOf(batches[1].batch), [2]);
+});
