@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { Cluster } from "../process/cluster.ts";
-import { rejectsWith, take } from "../helpers/expect.ts";
+import { range, rejectsWith, take, takeValues } from "../helpers/expect.ts";
 import { Random } from "../helpers/random.ts";
 import { Guests } from "../process/guests.ts";
 
@@ -34,6 +34,36 @@ Deno.test("[O-8] bytes and text of every size up to the limit come whole through
   await rejectsWith("message_too_large", ana.publish("t", textOf(LIMIT + 1)));
   await ana.publish("t", "still works");
   assert.equal((await take(ben, 1))[0].value, "still works");
+});
+
+/** Small values of one kind each; what they have in common is how they are sent. */
+const SMALL: Record<string, (index: number) => unknown> = {
+  integer: (index) => index,
+  negative: (index) => -index * 1_000_003,
+  fraction: (index) => index / 7,
+  truth: (index) => index % 3 === 0 ? null : index % 2 === 0,
+  text: (index) => "ä".repeat(index % 50),
+  bytes: (index) => new Uint8Array(index % 300).fill(index),
+  array: (index) => [index],
+  object: (index) => ({ index }),
+  date: (index) => new Date(index * 1_000),
+  mixed: (index) =>
+    index % 5 === 0 ? "x".repeat(index) : [{ index }, -0, 2n ** 63n],
+};
+
+Deno.test("[O-8] a thousand small values of each kind come whole, each as it was sent", async () => {
+  await using cluster = await Cluster.start({ machines: ["north", "south"] });
+  await using guests = new Guests(cluster);
+  const ben = await guests.connect("south", "ben");
+  await ben.subscribe("t/#");
+  for (const [kind, valueOf] of Object.entries(SMALL)) {
+    // A handle of its own: its buffers begin small and grow.
+    const writer = await guests.connect("north");
+    const values = range(1_000).map(valueOf);
+    await writer.publishMany(`t/${kind}`, values);
+    const got = await takeValues(ben, values.length);
+    got.forEach((value, index) => assert.deepEqual(value, values[index], kind));
+  }
 });
 
 function randomBytes(size: number, random: Random): Uint8Array {

@@ -4,10 +4,12 @@
  * @module
  */
 
-/** Resident bytes of a process, on Linux. */
+/** Resident bytes of a process, as `ps` tells. Not on Windows. */
 export async function residentBytes(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
-  if (kibibytes === undefined) throw new Error(`No VmRSS of process ${pid}`);
-  return Number(kibibytes) * 1024;
+  const { stdout } = await new Deno.Command("ps", {
+    args: ["-o", "rss=", "-p", String(pid)],
+  }).output();
+  const kibibytes = Number(new TextDecoder().decode(stdout).trim() || NaN);
+  if (Number.isNaN(kibibytes)) throw new Error(`ps knows no process ${pid}`);
+  return kibibytes * 1024;
 }
