@@ -189,6 +189,11 @@ export class Core {
     this.#retention.forgetProducers((id) => present.has(id));
   }
 
+  /** How many users there are. */
+  get userCount(): number {
+    return this.#state.users.size;
+  }
+
   /** The name of the topic whose log has that number; `null` if there is none. */
   topicOfLog(log: number): string | null {
     return this.#state.topics.ofLog(log)?.name ?? null;
