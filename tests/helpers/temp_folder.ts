@@ -20,6 +20,7 @@ export class TempFolder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (Deno.env.get("MOM_TEST_KEEP") === "1") return;
     await Deno.remove(this.path, { recursive: true });
   }
 }
