@@ -35,7 +35,7 @@ import { Destroys } from "./destroys.ts";
 import type { Ledger } from "./ledger.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
-import type { Producer } from "./publish_stream.ts";
+import type { Producer } from "./producers.ts";
 import { TABLE } from "./tables.ts";
 import { sameBytes, User, type UserContext } from "./user.ts";
 import { USER_WINDOW_BYTES } from "./user_flow.ts";

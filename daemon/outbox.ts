@@ -1,5 +1,5 @@
 /**
- * Publishes on their way to the broker, on two roads (DESIGN: "two speeds").
+ * Publishes on their way to the broker, on two roads.
  *
  * - **Fast**: the link is up and moves. A batch goes straight on; the broker's
  *   RECEIPT answers it.
@@ -28,37 +28,29 @@ import {
   type Publish,
   type Receipt,
 } from "../protocol/messages.ts";
-import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Port } from "./app_binding.ts";
-import { Appender, cutPieces } from "./appender.ts";
 import type { Ledger } from "./ledger.ts";
+import type { OutboxItem } from "./outbox_item.ts";
+import { OutboxLog } from "./outbox_log.ts";
+import { Pace } from "./pace.ts";
 import {
-  decodeOutboxMeta,
-  encodeDeadMeta,
-  encodeOutboxMeta,
-  type OutboxItem,
-} from "./outbox_item.ts";
-import {
+  answer,
   type BatchTag,
-  Producer,
-  PublishStream,
+  itemOf,
+  newTag,
+  type PublishStream,
+  refuse,
   type Waiter,
 } from "./publish_stream.ts";
+import { type Producer, Producers } from "./producers.ts";
 import type { PendingBatch } from "./stream.ts";
 
 /** Bytes of the outbox that may be on their way to the broker at a time. */
 const DRAIN_WINDOW_BYTES = 4 * 1024 * 1024;
-const READ_BYTES = 512 * 1024;
 /** Bytes of fast publishes without receipt, beyond which apps are read no more. */
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
-/**
- * Without a receipt for this long the link counts as stalled: bounds, and factor
- * of the usual time. Looked at in steps, and only believed at the second look: the
- * first may come late, with receipts lying unread because this process was busy.
- */
-const STALL = { minMs: 50, maxMs: 150, factor: 4, checkMs: 20 } as const;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
 
@@ -85,113 +77,61 @@ export interface RejectedItem {
   readonly error: MomError;
 }
 
-interface Sent {
-  readonly stream: PublishStream;
-  readonly sentMs: number;
-  readonly bytes: number;
-  readonly isDrain: boolean;
-}
-
 /** The publishes of this machine that the broker has not confirmed. */
 export class Outbox {
-  #context: OutboxContext;
-  #appender: Appender;
-  #dead: Appender;
-  #producers = new Map<string, Producer>();
-  #nextStreamKey = 1;
-  /** Records of the outbox's log that the broker has, or that it refused for good. */
-  #settled: OffsetSet;
-  /** Those that stand in a sender. */
-  #inSender = new OffsetSet();
+  readonly #context: OutboxContext;
+  readonly #log: OutboxLog;
+  readonly #pace: Pace;
+  readonly #producers = new Producers();
+  #port: Port | null = null;
+  /** Rises with each link; what an older one began is not gone on with. */
+  #generation = 0;
+  /** Older than what is on its way: the broker alone knows of it. */
+  readonly #loose = new Map<number, { waiter: Waiter; isWhole: boolean }>();
   #drainNext = 0;
   #draining: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
-  #drainBytes = 0;
-  // The link
-  #port: Port | null = null;
-  #generation = 0;
-  #sent = new Map<number, Sent>();
-  #sentBytes = 0;
-  #loose = new Map<number, { waiter: Waiter; isWhole: boolean }>();
-  #progressMs = 0;
-  #usualMs = 5;
-  #isStalled = false;
-  #isDoubted = false;
-  #stallTimer: Timer | null = null;
   #retryTimer: Timer | null = null;
   #room: (() => void)[] = [];
 
   constructor(context: OutboxContext) {
+    const { ledger, outboxLog, deadLog, clock } = context;
     this.#context = context;
-    this.#appender = new Appender(context.ledger, context.outboxLog);
-    this.#dead = new Appender(context.ledger, context.deadLog);
-    this.#settled = new OffsetSet(
-      context.ledger.store.begin(context.outboxLog),
-    );
+    this.#log = new OutboxLog(ledger, outboxLog, deadLog);
+    this.#pace = new Pace(clock, () => this.#stall());
   }
 
   /** Takes the streams that were stored and counts what lies in the outbox. */
   async load(entries: Map<number, Uint8Array>): Promise<void> {
-    const producerOf = (id: Uint8Array, user: string) =>
-      this.producer(id, user);
-    for (const [key, bytes] of entries) {
-      const stream = PublishStream.load(key, bytes, producerOf);
-      stream.producer.streams.set(stream.topic, stream);
-      this.#nextStreamKey = Math.max(this.#nextStreamKey, key + 1);
-    }
-    const { store } = this.#context.ledger;
-    const log = this.#context.outboxLog;
-    for (let next = store.begin(log); next < store.committedEnd(log);) {
-      const results = await store.readInOrder([{ log, next }], READ_BYTES);
-      if (results.length === 0) break;
-      for (const result of results) {
-        next = result.base + result.count;
-        if ("damaged" in result) continue;
-        const item = decodeOutboxMeta(result.meta, result.count, result.body);
-        const stream = this.#stream(item.producer, item.topic);
-        stream.outboxCount += item.count;
-        stream.drainedLast = Math.min(
-          stream.drainedLast,
-          item.firstSequence - 1,
-        );
-      }
-    }
+    this.#producers.load(entries);
+    await this.#log.visit(({ producer, topic, count, firstSequence }) => {
+      const stream = this.#producers.stream(this.producer(producer, ""), topic);
+      stream.outboxCount += count;
+      stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
+    });
   }
 
   /** Records in the outbox. */
   get messages(): number {
-    const { store } = this.#context.ledger;
-    const log = this.#context.outboxLog;
-    return store.end(log) - store.begin(log) -
-      this.#settled.countIn(store.begin(log), store.end(log));
+    return this.#log.messages;
   }
 
   /** Bytes in the outbox. */
   get bytes(): number {
-    return this.#context.ledger.store.bytes(this.#context.outboxLog);
-  }
-
-  /** Publishes on the fast road without receipt. */
-  get inFlight(): number {
-    return this.#sent.size;
+    return this.#log.bytes;
   }
 
   /** The producer of a handle. */
   producer(id: Uint8Array, user: string): Producer {
-    const key = id.toHex();
-    let producer = this.#producers.get(key);
-    if (producer === undefined) {
-      this.#producers.set(key, producer = new Producer(id, user));
-    }
-    return producer;
+    return this.#producers.get(id, user);
   }
 
   /** Resolves when an app may be read on; `null` when it may at once. */
   room(): Promise<void> | null {
     const { store } = this.#context.ledger;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#sentBytes - this.#drainBytes < FAST_WINDOW_BYTES) return null;
+    if (this.#pace.fastBytes < FAST_WINDOW_BYTES) return null;
     return new Promise((resolve) => this.#room.push(resolve));
   }
 
@@ -202,19 +142,33 @@ export class Outbox {
    */
   publish(port: Port, producer: Producer, message: Publish): void {
     checkAttributes(message.attributes);
-    const stream = this.#streamOf(producer, message.topic);
-    const last = message.firstSequence + message.count - 1;
-    const wantsBroker = message.wanted === LEVEL.broker;
+    const { request, topic, firstSequence, count } = message;
+    const stream = this.#producers.stream(producer, topic);
     const waiter: Waiter = {
       port,
-      request: message.request,
-      first: message.firstSequence,
-      last,
-      wantsBroker,
+      request,
+      first: firstSequence,
+      last: firstSequence + count - 1,
+      wantsBroker: message.wanted === LEVEL.broker,
     };
-    if (last <= stream.storedLast) return this.#answerKnown(stream, waiter);
+    if (waiter.last <= stream.storedLast) {
+      return this.#answerKnown(stream, waiter);
+    }
+    const item = this.#rest(stream, this.#itemOf(producer, message));
+    if (stream.join(item.firstSequence, waiter)) return;
+    const isMoving = this.#port !== null && !this.#pace.isStalled;
+    if (!isMoving || stream.isInOutbox) this.#store(stream, item, waiter);
+    else if (item.firstSequence < stream.sender.nextSequence) {
+      this.#sendLoose(stream, item, waiter);
+    } else {
+      stream.queue(item, newTag(item, [waiter]));
+      this.#send(stream);
+    }
+  }
+
+  #itemOf(producer: Producer, message: Publish): OutboxItem {
     const left = remainingMs(message.attributes);
-    const item = this.#rest(stream, {
+    return {
       producer: producer.id,
       topic: message.topic,
       previous: message.previous,
@@ -223,41 +177,7 @@ export class Outbox {
       attributes: withRemaining(message.attributes, null),
       deadlineMs: left === null ? null : this.#context.clock.wallMs() + left,
       batch: message.batch,
-    });
-    if (this.#joinSender(stream, item, waiter)) return;
-    if (this.#port === null || this.#isStalled || stream.isInOutbox) {
-      this.#checkSpace(item.batch.length);
-      this.#shift(stream);
-      this.#storeNew(stream, item, waiter);
-    } else if (item.firstSequence < stream.sender.nextSequence) {
-      this.#sendLoose(stream, item, waiter);
-    } else {
-      this.#queue(stream, item, {
-        waiters: [waiter],
-        previous: item.previous,
-        deadlineMs: item.deadlineMs,
-        isStored: false,
-        stored: [],
-        isDetached: false,
-        isDone: false,
-      });
-      this.#send(stream);
-    }
-  }
-
-  // Taking
-
-  #stream(producerId: Uint8Array, topic: string): PublishStream {
-    return this.#streamOf(this.producer(producerId, ""), topic);
-  }
-
-  #streamOf(producer: Producer, topic: string): PublishStream {
-    let stream = producer.streams.get(topic);
-    if (stream === undefined) {
-      stream = new PublishStream(this.#nextStreamKey++, producer, topic);
-      producer.streams.set(topic, stream);
-    }
-    return stream;
+    };
   }
 
   /** It was stored here before: the app has lost our answer. */
@@ -282,25 +202,22 @@ export class Outbox {
     };
   }
 
-  /** An app that lost its connection sends again what is on its way already. */
-  #joinSender(
-    stream: PublishStream,
-    item: OutboxItem,
-    waiter: Waiter,
-  ): boolean {
-    const { sender } = stream;
-    if (sender.size === 0 || item.firstSequence >= sender.nextSequence) {
-      return false;
+  // The safe road
+
+  #store(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
+    this.#checkSpace(item.batch.length);
+    this.#shift(stream);
+    if (item.firstSequence <= stream.storedLast) {
+      // Older than what was on its way: the broker had answered it.
+      return this.#answerKnown(stream, waiter);
     }
-    for (const batch of sender) {
-      const last = batch.firstSequence + batch.count - 1;
-      if (batch.firstSequence > item.firstSequence || last !== waiter.last) {
-        continue;
-      }
-      batch.tag.waiters.push(waiter);
-      return true;
-    }
-    return false;
+    if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
+    this.#log.store(stream, item, {
+      onDisk: () => {
+        answer(waiter, LEVEL.daemon, null);
+        this.#drain();
+      },
+    });
   }
 
   #checkSpace(bytes: number): void {
@@ -311,65 +228,11 @@ export class Outbox {
         `Cannot publish: the outbox holds ${this.bytes} of ${outboxBytesMax} bytes`,
       );
     }
-    if (!ledger.store.canAppend()) {
-      throw new MomError(
-        "storage_full",
-        "Cannot publish: the disk of this machine is full",
-      );
-    }
-  }
-
-  // The safe road
-
-  #storeNew(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
-    if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
-    this.#store(
-      stream,
-      item,
-      () => {},
-      () => answer(waiter, LEVEL.daemon, null),
+    if (ledger.store.canAppend()) return;
+    throw new MomError(
+      "storage_full",
+      "Cannot publish: the disk of this machine is full",
     );
-  }
-
-  #store(
-    stream: PublishStream,
-    item: OutboxItem,
-    onPiece: (from: number, to: number) => void,
-    onDisk: () => void,
-  ): void {
-    const { ledger } = this.#context;
-    stream.outboxCount += item.count;
-    for (const { bytes, count, index } of cutPieces(item.batch)) {
-      const firstSequence = item.firstSequence + index;
-      const previous = index === 0 ? item.previous : firstSequence - 1;
-      const piece: OutboxItem = {
-        ...item,
-        previous,
-        firstSequence,
-        count,
-        batch: bytes,
-      };
-      const isLast = index + count === item.count;
-      this.#appender.append({
-        count,
-        body: bytes,
-        meta: () => encodeOutboxMeta(piece),
-        done: (base) => {
-          stream.storedLast = Math.max(
-            stream.storedLast,
-            firstSequence + count - 1,
-          );
-          ledger.touch(stream);
-          onPiece(base, base + count);
-          if (isLast) {
-            ledger.after(() => {
-              onDisk();
-              this.#drain();
-            });
-          }
-        },
-      });
-    }
   }
 
   /** Takes everything unanswered of a stream to the outbox; it stays on its way. */
@@ -380,16 +243,25 @@ export class Outbox {
       const { tag } = batch;
       if (tag.isStored) continue;
       tag.isStored = true;
-      this.#store(stream, itemOf(stream, batch), (from, to) => {
-        if (tag.isDone) return this.#settle(from, to);
-        if (tag.isDetached) return;
-        tag.stored.push([from, to]);
-        this.#inSender.add(from, to);
-      }, () => {
-        for (const waiter of tag.waiters) answer(waiter, LEVEL.daemon, null);
-        tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
+      this.#log.store(stream, itemOf(stream, batch), {
+        onPiece: (from, to) => {
+          if (tag.isDone) return this.#log.settle(from, to);
+          if (tag.isDetached) return;
+          tag.stored.push([from, to]);
+          this.#log.take(from, to);
+        },
+        onDisk: () => {
+          for (const waiter of tag.waiters) answer(waiter, LEVEL.daemon, null);
+          tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
+          this.#drain();
+        },
       });
     }
+  }
+
+  #stall(): void {
+    for (const stream of this.#pace.streams) this.#shift(stream);
+    this.#wake();
   }
 
   // The link
@@ -398,29 +270,20 @@ export class Outbox {
   linkUp(port: Port): void {
     this.#port = port;
     this.#generation++;
-    this.#isStalled = false;
-    this.#drainNext = this.#settled.floor;
+    this.#drainNext = this.#log.begin;
     this.#drain();
-    for (const producer of this.#producers.values()) this.#tellEnded(producer);
+    for (const producer of this.#producers.all()) this.#tellEnded(producer);
   }
 
   /** The link is gone: what has no receipt goes to the outbox at once. */
   linkDown(): void {
     this.#port = null;
-    this.#sent.clear();
-    this.#sentBytes = 0;
-    this.#drainBytes = 0;
-    this.#cancelTimers();
-    for (const producer of this.#producers.values()) {
-      for (const stream of producer.streams.values()) this.#park(stream);
-    }
-    this.#inSender = new OffsetSet();
-    for (const { waiter } of this.#loose.values()) {
-      refuse(
-        waiter,
-        new MomError("outcome_unknown", "The link ended before the answer"),
-      );
-    }
+    this.#pace.reset();
+    this.#cancelRetry();
+    for (const stream of this.#producers.streams()) this.#park(stream);
+    this.#log.releaseAll();
+    const lost = new MomError("outcome_unknown", "The link ended too early");
+    for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
     this.#wake();
   }
@@ -428,49 +291,47 @@ export class Outbox {
   #park(stream: PublishStream): void {
     if (stream.sender.size === 0) return;
     this.#shift(stream);
-    for (const { tag } of stream.sender) {
-      stream.outboxWaiters.push(
-        ...tag.waiters.filter((waiter) => waiter.wantsBroker),
-      );
-      // What is still being laid down is found by the next drain.
-      tag.isDetached = true;
-    }
-    stream.outboxWaiters.sort((a, b) => a.last - b.last);
-    stream.resetSender(0);
+    stream.detach();
   }
 
   /** A RECEIPT of the broker. */
   onReceipt(message: Receipt): void {
-    const loose = this.#loose.get(message.request);
+    const { request, offset } = message;
+    const loose = this.#takeLoose(request);
     if (loose !== undefined) {
-      this.#loose.delete(message.request);
-      const offset = loose.isWhole ? message.offset : null;
-      return answer(loose.waiter, LEVEL.broker, offset);
+      return answer(loose.waiter, LEVEL.broker, loose.isWhole ? offset : null);
     }
-    const sent = this.#progress(message.request);
-    const batch = sent?.stream.sender.answered(message.request);
-    if (sent === undefined || batch === null || batch === undefined) return;
-    this.#done(sent.stream, batch, message.offset);
-    this.#goOn(sent.stream);
+    const stream = this.#pace.answered(request);
+    const batch = stream?.sender.answered(request) ?? null;
+    if (stream === null || batch === null) return;
+    this.#done(stream, batch, offset);
+    this.#goOn(stream);
   }
 
   /** An ERROR of the broker; gives whether it was about a publish. */
   onError(message: ErrorMessage): boolean {
     const { request } = message;
     if (request === null) return false;
-    const loose = this.#loose.get(request);
+    const loose = this.#takeLoose(request);
     if (loose !== undefined) {
-      this.#loose.delete(request);
       refuse(loose.waiter, asMomError(message));
       return true;
     }
-    const sent = this.#progress(request);
-    if (sent === undefined) return false;
+    const stream = this.#pace.answered(request);
+    if (stream === null) return false;
     if (message.code === "out_of_sequence") {
-      this.#repeat(sent.stream, request, message);
-    } else this.#refused(sent.stream, request, asMomError(message));
-    this.#goOn(sent.stream);
+      this.#repeat(stream, request, message);
+    } else this.#refused(stream, request, asMomError(message));
+    this.#goOn(stream);
     return true;
+  }
+
+  #takeLoose(
+    request: number,
+  ): { waiter: Waiter; isWhole: boolean } | undefined {
+    const loose = this.#loose.get(request);
+    this.#loose.delete(request);
+    return loose;
   }
 
   /**
@@ -481,8 +342,7 @@ export class Outbox {
   #repeat(stream: PublishStream, request: number, message: ErrorMessage): void {
     const { sender } = stream;
     if (sender.first()?.tag.isStored === false) {
-      const batch = sender.refused(request);
-      if (batch !== null) stream.unstored--;
+      const batch = stream.giveUp(request);
       for (const { port, request } of batch?.tag.waiters ?? []) {
         port.send({ ...message, request });
       }
@@ -490,10 +350,8 @@ export class Outbox {
     }
     const last = message.details?.get("last");
     try {
-      const known = sender.outOfSequence(
-        request,
-        typeof last === "number" ? last : 0,
-      );
+      const from = typeof last === "number" ? last : 0;
+      const known = sender.outOfSequence(request, from);
       for (const batch of known) this.#done(stream, batch, null);
     } catch (error) {
       if (!(error instanceof MomError)) throw error;
@@ -505,12 +363,12 @@ export class Outbox {
     if (stream.sender.first()?.tag.isStored && error.retriable) {
       // Answered already: it is kept and tried again.
       stream.sender.rewind();
-      this.#retryLater();
-      return;
+      return this.#retryLater();
     }
-    const batch = stream.sender.refused(request)!;
-    if (batch.tag.isStored) this.#bury(stream, batch, error);
-    else for (const waiter of batch.tag.waiters) refuse(waiter, error);
+    const batch = stream.giveUp(request);
+    if (batch === null) return;
+    if (batch.tag.isStored) return this.#bury(stream, batch, error);
+    for (const waiter of batch.tag.waiters) refuse(waiter, error);
   }
 
   /** Refused for good after a receipt: a dead letter, told, and the drain goes on. */
@@ -519,21 +377,14 @@ export class Outbox {
     batch: PendingBatch<BatchTag>,
     error: MomError,
   ): void {
-    const { ledger } = this.#context;
-    const item = itemOf(stream, batch);
-    for (const { bytes, count, index } of cutPieces(batch.bytes)) {
-      const isLast = index + count === batch.count;
-      this.#dead.append({
-        count,
-        body: bytes,
-        meta: () => encodeDeadMeta(item, error),
-        done: () => {
-          if (isLast) this.#done(stream, batch, null, error);
-        },
-      });
-    }
-    const rejected = { topic: stream.topic, count: batch.count, error };
-    ledger.after(() => this.#context.onRejected(stream.producer, rejected));
+    const { topic, producer } = stream;
+    this.#log.bury(itemOf(stream, batch), error, () => {
+      this.#done(stream, batch, null, error);
+      const rejected = { topic, count: batch.count, error };
+      this.#context.ledger.after(() =>
+        this.#context.onRejected(producer, rejected)
+      );
+    });
   }
 
   /** The broker has a batch, or it is a dead letter. */
@@ -544,39 +395,8 @@ export class Outbox {
     error?: MomError,
   ): void {
     const { tag } = batch;
-    tag.isDone = true;
-    for (const waiter of tag.waiters) {
-      // An app may ask again for a batch together with what came before it.
-      const first = waiter.first === batch.firstSequence ? offset : null;
-      if (error === undefined) answer(waiter, LEVEL.broker, first);
-      else refuse(waiter, error);
-    }
-    tag.waiters = [];
-    if (!tag.isStored) {
-      stream.unstored--;
-      return;
-    }
-    const last = batch.firstSequence + batch.count - 1;
-    stream.outboxCount -= batch.count;
-    stream.drainedLast = Math.max(stream.drainedLast, last);
-    for (const [from, to] of tag.stored) {
-      this.#inSender.remove(from, to);
-      this.#settle(from, to);
-    }
-    while (
-      stream.outboxWaiters.length > 0 && stream.outboxWaiters[0].last <= last
-    ) {
-      answer(stream.outboxWaiters.shift()!, LEVEL.broker, null);
-    }
-  }
-
-  #settle(from: number, to: number): void {
-    const before = this.#settled.floor;
-    this.#settled.add(from, to);
-    const { floor } = this.#settled;
-    if (floor > before) {
-      this.#context.ledger.trim(this.#context.outboxLog, floor);
-    }
+    stream.finish(batch, offset, error);
+    for (const [from, to] of tag.stored) this.#log.settle(from, to);
   }
 
   #goOn(stream: PublishStream): void {
@@ -588,68 +408,39 @@ export class Outbox {
 
   // Sending
 
-  #queue(stream: PublishStream, item: OutboxItem, tag: BatchTag): void {
-    const { sender } = stream;
-    if (sender.size === 0 && item.previous > sender.accepted) {
-      stream.resetSender(item.previous);
-    }
-    if (!tag.isStored) stream.unstored++;
-    stream.sender.push({
-      firstSequence: item.firstSequence,
-      count: item.count,
-      attributes: item.attributes,
-      bytes: item.batch,
-      tag,
-    });
-  }
-
   #send(stream: PublishStream): void {
     if (this.#port === null || this.#retryTimer !== null) return;
     while (stream.sender.waiting > 0) {
       const request = this.#context.nextRequest();
       const batch = stream.sender.next(request)!;
-      const bytes = batch.bytes.length;
-      const sentMs = this.#context.clock.monotonicMs();
-      const isDrain = batch.tag.isStored;
-      if (this.#sent.size === 0) this.#progressMs = sentMs;
-      this.#sent.set(request, { stream, sentMs, bytes, isDrain });
-      this.#sentBytes += bytes;
-      if (isDrain) this.#drainBytes += bytes;
-      this.#sendBatch(stream, request, {
-        ...itemOf(stream, batch),
-        previous: batch.previous,
-      });
+      this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
+      const { previous } = batch;
+      this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
     }
-    this.#watch();
   }
 
-  #sendBatch(stream: PublishStream, request: number, item: OutboxItem): void {
+  #sendItem(stream: PublishStream, request: number, item: OutboxItem): void {
     const port = this.#port!;
-    const { producer } = stream;
-    if (producer.introduced !== this.#generation) {
-      producer.introduced = this.#generation;
-      port.send({
-        type: "INTRODUCE",
-        producer: producer.id,
-        user: producer.user,
-      });
+    const { id: producer, user } = stream.producer;
+    if (stream.producer.introduced !== this.#generation) {
+      stream.producer.introduced = this.#generation;
+      port.send({ type: "INTRODUCE", producer, user });
     }
-    const { clock } = this.#context;
-    const left = item.deadlineMs === null
-      ? null
-      : item.deadlineMs - clock.wallMs();
+    const { topic, firstSequence, count, previous, deadlineMs, batch } = item;
+    const attributes = deadlineMs === null ? item.attributes : withRemaining(
+      item.attributes,
+      deadlineMs - this.#context.clock.wallMs(),
+    );
     port.send({
       type: "PUBLISH",
       request,
-      topic: item.topic,
-      producer: producer.id,
-      previous: item.previous,
-      firstSequence: item.firstSequence,
-      count: item.count,
-      attributes: left === null
-        ? item.attributes
-        : withRemaining(item.attributes, left),
-      batch: item.batch,
+      topic,
+      producer,
+      previous,
+      firstSequence,
+      count,
+      attributes,
+      batch,
       wanted: undefined,
     });
   }
@@ -660,7 +451,7 @@ export class Outbox {
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first;
     this.#loose.set(request, { waiter, isWhole });
-    this.#sendBatch(stream, request, item);
+    this.#sendItem(stream, request, item);
   }
 
   #drain(): void {
@@ -678,135 +469,50 @@ export class Outbox {
   }
 
   #canDrain(): boolean {
-    const { ledger, outboxLog } = this.#context;
     return this.#port !== null && this.#retryTimer === null &&
-      !this.#isFailed &&
-      this.#drainBytes < DRAIN_WINDOW_BYTES &&
-      this.#drainNext < ledger.store.committedEnd(outboxLog);
+      !this.#isFailed && this.#pace.drainBytes < DRAIN_WINDOW_BYTES &&
+      this.#drainNext < this.#log.end;
   }
 
   async #runDrain(): Promise<void> {
-    const { ledger, outboxLog: log } = this.#context;
     while (this.#canDrain()) {
       const generation = this.#generation;
-      const end = ledger.store.committedEnd(log);
-      const results = await ledger.store.readInOrder([{
-        log,
-        next: this.#drainNext,
-      }], READ_BYTES);
-      for (const result of results) {
-        const { base, count } = result;
-        if ("damaged" in result) this.#settle(base, base + count);
-        else if (!this.#settled.has(base) && !this.#inSender.has(base)) {
-          const body = result.blob === null
-            ? result.body
-            : await ledger.store.readBlob(result.blob);
-          if (generation !== this.#generation || this.#port === null) return;
-          this.#drainItem(decodeOutboxMeta(result.meta, count, body), base);
-        }
-        if (generation !== this.#generation) return;
-        this.#drainNext = base + count;
-      }
-      // What was trimmed meanwhile needs no draining.
-      if (results.length === 0) {
-        this.#drainNext = Math.max(this.#drainNext, end);
-      }
+      const isOver = () =>
+        generation !== this.#generation || this.#port === null;
+      const next = await this.#log.read(this.#drainNext, (item, base) => {
+        if (isOver()) return false;
+        this.#drainItem(item, base);
+        return true;
+      });
+      if (!isOver()) this.#drainNext = next;
     }
   }
 
   #drainItem(item: OutboxItem, base: number): void {
-    const stream = this.#stream(item.producer, item.topic);
-    if (
-      item.firstSequence < stream.sender.nextSequence &&
-      stream.sender.size === 0
-    ) {
-      stream.resetSender(Math.min(item.previous, item.firstSequence - 1));
-    }
+    const producer = this.producer(item.producer, "");
+    const stream = this.#producers.stream(producer, item.topic);
     const end = base + item.count;
-    this.#inSender.add(base, end);
-    this.#queue(stream, item, {
-      waiters: [],
-      previous: item.previous,
-      deadlineMs: item.deadlineMs,
-      isStored: true,
-      stored: [[base, end]],
-      isDetached: false,
-      isDone: false,
-    });
+    this.#log.take(base, end);
+    stream.queue(item, newTag(item, [], [base, end]));
     this.#send(stream);
-  }
-
-  // Progress
-
-  /** An answer came: the link moves. */
-  #progress(request: number): Sent | undefined {
-    const sent = this.#sent.get(request);
-    if (sent === undefined) return undefined;
-    this.#sent.delete(request);
-    this.#sentBytes -= sent.bytes;
-    if (sent.isDrain) this.#drainBytes -= sent.bytes;
-    this.#progressMs = this.#context.clock.monotonicMs();
-    this.#usualMs += (this.#progressMs - sent.sentMs - this.#usualMs) / 8;
-    this.#isStalled = false;
-    return sent;
-  }
-
-  #stall(): void {
-    this.#isStalled = true;
-    for (const stream of this.#movingStreams()) this.#shift(stream);
-    this.#wake();
-  }
-
-  /** The streams with something on its way. */
-  #movingStreams(): Set<PublishStream> {
-    const streams = new Set<PublishStream>();
-    for (const { stream } of this.#sent.values()) streams.add(stream);
-    return streams;
-  }
-
-  #watch(): void {
-    if (this.#stallTimer !== null || this.#sent.size === 0) return;
-    this.#stallTimer = this.#context.clock.setTimer(
-      STALL.checkMs,
-      () => this.#check(),
-    );
-  }
-
-  #check(): void {
-    this.#stallTimer = null;
-    if (this.#sent.size === 0) return;
-    const silentMs = this.#context.clock.monotonicMs() - this.#progressMs;
-    const patienceMs = Math.min(
-      STALL.maxMs,
-      Math.max(STALL.minMs, STALL.factor * this.#usualMs),
-    );
-    if (silentMs < patienceMs) this.#isDoubted = false;
-    else if (!this.#isDoubted) this.#isDoubted = true;
-    else if (!this.#isStalled) this.#stall();
-    this.#watch();
   }
 
   #retryLater(): void {
     this.#retryTimer ??= this.#context.clock.setTimer(RETRY_MS, () => {
       this.#retryTimer = null;
-      for (const producer of this.#producers.values()) {
-        for (const stream of producer.streams.values()) this.#send(stream);
-      }
+      for (const stream of this.#producers.streams()) this.#send(stream);
       this.#drain();
     });
   }
 
-  #cancelTimers(): void {
-    this.#stallTimer?.cancel();
+  #cancelRetry(): void {
     this.#retryTimer?.cancel();
-    this.#stallTimer = this.#retryTimer = null;
+    this.#retryTimer = null;
   }
 
   #wake(): void {
-    if (
-      this.#room.length === 0 ||
-      this.#sentBytes - this.#drainBytes >= FAST_WINDOW_BYTES
-    ) return;
+    if (this.#room.length === 0) return;
+    if (this.#pace.fastBytes >= FAST_WINDOW_BYTES) return;
     for (const wake of this.#room.splice(0)) wake();
   }
 
@@ -814,60 +520,33 @@ export class Outbox {
 
   /** A handle is gone for good: once nothing of it is left, the broker may forget it. */
   endProducer(id: Uint8Array): void {
-    const producer = this.#producers.get(id.toHex());
+    const producer = this.#producers.find(id);
     if (producer === undefined) return;
     producer.isEnded = true;
     this.#tellEnded(producer);
   }
 
   #tellEnded(producer: Producer): void {
-    if (!producer.isEnded || this.#port === null) return;
-    for (const stream of producer.streams.values()) if (!stream.isIdle) return;
+    const port = this.#port;
+    if (!producer.isEnded || !producer.isIdle || port === null) return;
     if (producer.streams.size > 0) {
-      this.#port.send({
-        type: "ENDED",
-        request: this.#context.nextRequest(),
-        producer: producer.id,
-      });
+      const request = this.#context.nextRequest();
+      port.send({ type: "ENDED", request, producer: producer.id });
     }
     for (const stream of producer.streams.values()) {
       stream.isEnded = true;
       this.#context.ledger.touch(stream);
     }
-    this.#producers.delete(producer.id.toHex());
+    this.#producers.remove(producer);
   }
 
   /** Waits for reads and writes under way; nothing new begins. */
   async close(): Promise<void> {
     this.#port = null;
     this.#generation++;
-    this.#cancelTimers();
-    await this.#appender.end();
-    await this.#dead.end();
+    this.#pace.reset();
+    this.#cancelRetry();
+    await this.#log.close();
     await this.#draining;
   }
-}
-
-function itemOf(
-  stream: PublishStream,
-  batch: PendingBatch<BatchTag>,
-): OutboxItem {
-  return {
-    producer: stream.producer.id,
-    topic: stream.topic,
-    previous: batch.tag.previous,
-    firstSequence: batch.firstSequence,
-    count: batch.count,
-    attributes: batch.attributes,
-    deadlineMs: batch.tag.deadlineMs,
-    batch: batch.bytes,
-  };
-}
-
-function answer(waiter: Waiter, level: 0 | 1, offset: number | null): void {
-  waiter.port.send({ type: "RECEIPT", request: waiter.request, level, offset });
-}
-
-function refuse(waiter: Waiter, error: MomError): void {
-  waiter.port.refuse(error, waiter.request);
 }

@@ -6,10 +6,14 @@
  * @module
  */
 
+import type { MomError } from "../protocol/errors.ts";
+import { LEVEL } from "../protocol/messages.ts";
 import type { Store } from "../storage/store.ts";
 import type { Port } from "./app_binding.ts";
 import type { Saveable } from "./ledger.ts";
-import { ProducerStream } from "./stream.ts";
+import type { OutboxItem } from "./outbox_item.ts";
+import type { Producer } from "./producers.ts";
+import { type PendingBatch, ProducerStream } from "./stream.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 
 /** An app's PUBLISH that has no final answer. */
@@ -39,21 +43,52 @@ export interface BatchTag {
   isDone: boolean;
 }
 
-/** One app's handle as a producer. */
-export class Producer {
-  readonly id: Uint8Array;
-  /** `name`, without the machine. */
-  readonly user: string;
-  readonly streams = new Map<string, PublishStream>();
-  /** Generation of the link over which it was introduced last. */
-  introduced = 0;
-  /** Its handle is gone for good. */
-  isEnded = false;
+/** A tag for a batch that has gone nowhere yet, or was read from the outbox. */
+export function newTag(
+  item: OutboxItem,
+  waiters: Waiter[],
+  stored?: [from: number, to: number],
+): BatchTag {
+  return {
+    waiters,
+    previous: item.previous,
+    deadlineMs: item.deadlineMs,
+    isStored: stored !== undefined,
+    stored: stored === undefined ? [] : [stored],
+    isDetached: false,
+    isDone: false,
+  };
+}
 
-  constructor(id: Uint8Array, user: string) {
-    this.id = id;
-    this.user = user;
-  }
+/** A batch as the outbox keeps it. */
+export function itemOf(
+  stream: PublishStream,
+  batch: PendingBatch<BatchTag>,
+): OutboxItem {
+  return {
+    producer: stream.producer.id,
+    topic: stream.topic,
+    previous: batch.tag.previous,
+    firstSequence: batch.firstSequence,
+    count: batch.count,
+    attributes: batch.attributes,
+    deadlineMs: batch.tag.deadlineMs,
+    batch: batch.bytes,
+  };
+}
+
+/** Answers an app's PUBLISH with RECEIPT. */
+export function answer(
+  waiter: Waiter,
+  level: 0 | 1,
+  offset: number | null,
+): void {
+  waiter.port.send({ type: "RECEIPT", request: waiter.request, level, offset });
+}
+
+/** Answers an app's PUBLISH with ERROR. */
+export function refuse(waiter: Waiter, error: MomError): void {
+  waiter.port.refuse(error, waiter.request);
 }
 
 type StreamEntry = [
@@ -126,8 +161,82 @@ export class PublishStream implements Saveable {
     return this.outboxCount === 0 && this.sender.size === 0;
   }
 
-  /** Batches go out again; the first follows `previous`. */
-  resetSender(previous: number): void {
-    this.sender = new ProducerStream<BatchTag>(previous);
+  /** Puts an item behind the others that wait to be sent. */
+  queue(item: OutboxItem, tag: BatchTag): void {
+    const { firstSequence, previous } = item;
+    const isFresh = this.sender.size === 0;
+    if (isFresh && firstSequence < this.sender.nextSequence) {
+      this.sender = new ProducerStream(Math.min(previous, firstSequence - 1));
+    } else if (isFresh && previous > this.sender.accepted) {
+      this.sender = new ProducerStream(previous);
+    }
+    if (!tag.isStored) this.unstored++;
+    this.sender.push({
+      firstSequence,
+      count: item.count,
+      attributes: item.attributes,
+      bytes: item.batch,
+      tag,
+    });
+  }
+
+  /** An app that lost its connection asks again for what is on its way already. */
+  join(firstSequence: number, waiter: Waiter): boolean {
+    const { sender } = this;
+    if (sender.size === 0 || firstSequence >= sender.nextSequence) return false;
+    for (const batch of sender) {
+      const last = batch.firstSequence + batch.count - 1;
+      if (batch.firstSequence > firstSequence || last !== waiter.last) continue;
+      batch.tag.waiters.push(waiter);
+      return true;
+    }
+    return false;
+  }
+
+  /** Takes a batch out that was refused, or is its app's to send again. */
+  giveUp(request: number): PendingBatch<BatchTag> | null {
+    const batch = this.sender.refused(request);
+    if (batch !== null && !batch.tag.isStored) this.unstored--;
+    return batch;
+  }
+
+  /** A batch has its final answer: whoever waits for it is told. */
+  finish(
+    batch: PendingBatch<BatchTag>,
+    offset: number | null,
+    error?: MomError,
+  ): void {
+    const { tag } = batch;
+    tag.isDone = true;
+    for (const waiter of tag.waiters) {
+      // An app may ask again for a batch together with what came before it.
+      const first = waiter.first === batch.firstSequence ? offset : null;
+      if (error === undefined) answer(waiter, LEVEL.broker, first);
+      else refuse(waiter, error);
+    }
+    tag.waiters = [];
+    if (tag.isStored) this.#leaveOutbox(batch);
+    else this.unstored--;
+  }
+
+  #leaveOutbox(batch: PendingBatch<BatchTag>): void {
+    const last = batch.firstSequence + batch.count - 1;
+    this.outboxCount -= batch.count;
+    this.drainedLast = Math.max(this.drainedLast, last);
+    const waiters = this.outboxWaiters;
+    while (waiters.length > 0 && waiters[0].last <= last) {
+      answer(waiters.shift()!, LEVEL.broker, null);
+    }
+  }
+
+  /** The link is gone: all that is stored is found again by the next drain. */
+  detach(): void {
+    for (const { tag } of this.sender) {
+      const waiting = tag.waiters.filter((waiter) => waiter.wantsBroker);
+      this.outboxWaiters.push(...waiting);
+      tag.isDetached = true;
+    }
+    this.outboxWaiters.sort((a, b) => a.last - b.last);
+    this.sender = new ProducerStream();
   }
 }

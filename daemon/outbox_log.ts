@@ -1,0 +1,190 @@
+/**
+ * The outbox on disk: one log of publishes that the broker has not confirmed, and
+ * one of dead letters, which it refused for good after they had a receipt.
+ *
+ * @module
+ */
+
+import type { MomError } from "../protocol/errors.ts";
+import { OffsetSet } from "../protocol/offset_set.ts";
+import { Appender, cutPieces } from "./appender.ts";
+import type { Ledger } from "./ledger.ts";
+import {
+  decodeOutboxMeta,
+  encodeDeadMeta,
+  encodeOutboxMeta,
+  type OutboxItem,
+} from "./outbox_item.ts";
+import type { PublishStream } from "./publish_stream.ts";
+
+const READ_BYTES = 512 * 1024;
+
+/** What becomes of an item that is stored. */
+export interface StoreHandlers {
+  /** A piece of it is in the open group, at these offsets of the log. */
+  onPiece?(from: number, to: number): void;
+  /** All of it is on disk. */
+  onDisk(): void;
+}
+
+/** The outbox's logs. */
+export class OutboxLog {
+  #ledger: Ledger;
+  #log: number;
+  #appender: Appender;
+  #dead: Appender;
+  /** What the broker has, or what is a dead letter. */
+  #settled: OffsetSet;
+  /** What stands in a sender. */
+  #taken = new OffsetSet();
+
+  constructor(ledger: Ledger, log: number, deadLog: number) {
+    this.#ledger = ledger;
+    this.#log = log;
+    this.#appender = new Appender(ledger, log);
+    this.#dead = new Appender(ledger, deadLog);
+    this.#settled = new OffsetSet(ledger.store.begin(log));
+  }
+
+  /** Records in it. */
+  get messages(): number {
+    const { store } = this.#ledger;
+    const begin = store.begin(this.#log);
+    const end = store.end(this.#log);
+    return end - begin - this.#settled.countIn(begin, end);
+  }
+
+  /** Bytes in it. */
+  get bytes(): number {
+    return this.#ledger.store.bytes(this.#log);
+  }
+
+  /** The first offset that is not settled. */
+  get begin(): number {
+    return this.#settled.floor;
+  }
+
+  /** The offset behind the last that is on disk. */
+  get end(): number {
+    return this.#ledger.store.committedEnd(this.#log);
+  }
+
+  /** Whether an item must still be sent, and is not on its way. */
+  isOpen(base: number): boolean {
+    return !this.#settled.has(base) && !this.#taken.has(base);
+  }
+
+  /** Visits everything that is on disk, without its records. */
+  async visit(
+    onItem: (item: OutboxItem) => void,
+  ): Promise<void> {
+    for (let next = this.begin; next < this.end;) {
+      const results = await this.#read(next);
+      if (results.length === 0) return;
+      for (const result of results) {
+        next = result.base + result.count;
+        if ("damaged" in result) continue;
+        onItem(decodeOutboxMeta(result.meta, result.count, result.body));
+      }
+    }
+  }
+
+  /**
+   * Reads on from an offset; what is damaged is given up.
+   *
+   * @param onItem Called for each item that is open; `false` stops.
+   * @returns Where to read on.
+   */
+  async read(
+    next: number,
+    onItem: (item: OutboxItem, base: number) => boolean,
+  ): Promise<number> {
+    const { end } = this;
+    const { store } = this.#ledger;
+    const results = await this.#read(next);
+    for (const result of results) {
+      const { base, count } = result;
+      if ("damaged" in result) this.settle(base, base + count);
+      else if (this.isOpen(base)) {
+        const { meta, blob } = result;
+        const body = blob === null ? result.body : await store.readBlob(blob);
+        if (!onItem(decodeOutboxMeta(meta, count, body), base)) return next;
+      }
+      next = base + count;
+    }
+    // What was trimmed meanwhile needs no reading.
+    return results.length === 0 ? Math.max(next, end) : next;
+  }
+
+  #read(next: number) {
+    const wants = [{ log: this.#log, next }];
+    return this.#ledger.store.readInOrder(wants, READ_BYTES);
+  }
+
+  /** Stores an item of a stream behind all others. */
+  store(
+    stream: PublishStream,
+    item: OutboxItem,
+    handlers: StoreHandlers,
+  ): void {
+    stream.outboxCount += item.count;
+    for (const { bytes, count, index } of cutPieces(item.batch)) {
+      const firstSequence = item.firstSequence + index;
+      const previous = index === 0 ? item.previous : firstSequence - 1;
+      const last = firstSequence + count - 1;
+      const part = { ...item, previous, firstSequence, count, batch: bytes };
+      const isLast = index + count === item.count;
+      this.#appender.append({
+        count,
+        body: bytes,
+        meta: () => encodeOutboxMeta(part),
+        done: (base) => {
+          stream.storedLast = Math.max(stream.storedLast, last);
+          this.#ledger.touch(stream);
+          handlers.onPiece?.(base, base + count);
+          if (isLast) this.#ledger.after(() => handlers.onDisk());
+        },
+      });
+    }
+  }
+
+  /** Puts an item among the dead letters; `onStored` changes what goes with it. */
+  bury(item: OutboxItem, error: MomError, onStored: () => void): void {
+    for (const { bytes, count, index } of cutPieces(item.batch)) {
+      const isLast = index + count === item.count;
+      this.#dead.append({
+        count,
+        body: bytes,
+        meta: () => encodeDeadMeta(item, error),
+        done: () => {
+          if (isLast) onStored();
+        },
+      });
+    }
+  }
+
+  /** Offsets stand in a sender now. */
+  take(from: number, to: number): void {
+    this.#taken.add(from, to);
+  }
+
+  /** No sender has anything any more. */
+  releaseAll(): void {
+    this.#taken = new OffsetSet();
+  }
+
+  /** Offsets need not be sent any more. */
+  settle(from: number, to: number): void {
+    this.#taken.remove(from, to);
+    const before = this.#settled.floor;
+    this.#settled.add(from, to);
+    const { floor } = this.#settled;
+    if (floor > before) this.#ledger.trim(this.#log, floor);
+  }
+
+  /** Waits for writes under way; nothing new begins. */
+  async close(): Promise<void> {
+    await this.#appender.end();
+    await this.#dead.end();
+  }
+}

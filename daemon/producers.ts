@@ -1,0 +1,94 @@
+/**
+ * The producers behind this daemon: its apps' handles, each with a stream for
+ * every topic that it publishes to.
+ *
+ * @module
+ */
+
+import { PublishStream } from "./publish_stream.ts";
+
+/** One app's handle as a producer. */
+export class Producer {
+  readonly id: Uint8Array;
+  /** `name`, without the machine. */
+  readonly user: string;
+  readonly streams: Map<string, PublishStream> = new Map();
+  /** Generation of the link over which it was introduced last. */
+  introduced = 0;
+  /** Its handle is gone for good. */
+  isEnded = false;
+
+  constructor(id: Uint8Array, user: string) {
+    this.id = id;
+    this.user = user;
+  }
+
+  /** Whether nothing of it is anywhere. */
+  get isIdle(): boolean {
+    for (const stream of this.streams.values()) {
+      if (!stream.isIdle) return false;
+    }
+    return true;
+  }
+}
+
+/** All of them. */
+export class Producers {
+  readonly #byId = new Map<string, Producer>();
+  #nextKey = 1;
+
+  /** Takes the streams that were stored. */
+  load(entries: Map<number, Uint8Array>): void {
+    for (const [key, bytes] of entries) {
+      const stream = PublishStream.load(
+        key,
+        bytes,
+        (id, user) => this.get(id, user),
+      );
+      stream.producer.streams.set(stream.topic, stream);
+      this.#nextKey = Math.max(this.#nextKey, key + 1);
+    }
+  }
+
+  /** The producer with an id; a new one if need be. */
+  get(id: Uint8Array, user: string): Producer {
+    const key = id.toHex();
+    let producer = this.#byId.get(key);
+    if (producer === undefined) {
+      this.#byId.set(key, producer = new Producer(id.slice(), user));
+    }
+    return producer;
+  }
+
+  /** The producer with an id. */
+  find(id: Uint8Array): Producer | undefined {
+    return this.#byId.get(id.toHex());
+  }
+
+  /** The stream of a producer for a topic; a new one if need be. */
+  stream(producer: Producer, topic: string): PublishStream {
+    let stream = producer.streams.get(topic);
+    if (stream === undefined) {
+      stream = new PublishStream(this.#nextKey++, producer, topic);
+      producer.streams.set(topic, stream);
+    }
+    return stream;
+  }
+
+  /** Every producer; one may be removed meanwhile. */
+  all(): Iterable<Producer> {
+    return this.#byId.values();
+  }
+
+  /** Every stream of every producer. */
+  *streams(): Iterable<PublishStream> {
+    for (const producer of this.#byId.values()) {
+      yield* producer.streams.values();
+    }
+  }
+
+  /** Forgets a producer. */
+  remove(producer: Producer): void {
+    this.#byId.delete(producer.id.toHex());
+  }
+}
