@@ -9,7 +9,8 @@
  *   again only if it was not confirmed to the life before, which must have
  *   ended without it, and then it is marked `redelivered`.
  * - Per writer and topic the messages come in the order of publishing, within
- *   a life and over all lives; per topic the offsets rise within a life.
+ *   a life and over all lives; over all topics too where the writer awaited each
+ *   receipt. Per topic the offsets rise within a life.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *
@@ -34,6 +35,8 @@ export interface Attempt {
   /** Numbers the writer's publishes over all topics, rising. */
   counter: number;
   topic: string;
+  /** Whether the writer had the answers to all before it when it published this. */
+  inTurn?: boolean;
   /** `unknown`: the process died or the wait ended before the answer. */
   outcome: AttemptOutcome;
   /** The offset in the receipt, if it told one. */
@@ -188,7 +191,7 @@ class ReaderTrial {
   /** Message → index of the life that took it last. */
   readonly #takenIn = new Map<string, number>();
   readonly #offsetOf = new Map<string, number>();
-  /** `writer topic` → highest counter among first takes. */
+  /** Stream → highest counter among first takes. */
   readonly #highest = new Map<string, number>();
   readonly #perTopic = new Map<string, number>();
   #again = 0;
@@ -229,7 +232,7 @@ class ReaderTrial {
       this.#checkOffset(take, name);
       const news = this.#checkAgain(take, name, index);
       if (news === "doubled") continue;
-      const stream = `${take.writer} ${take.topic}`;
+      const stream = this.#streamOf(take);
       const falls = [
         fallsBehind(counters, `${stream} of this life`, take.counter),
         fallsBehind(offsets, `offsets of ${take.topic}`, take.offset),
@@ -237,6 +240,15 @@ class ReaderTrial {
       ].filter((fall) => fall !== false);
       if (falls.length > 0) this.#add("reordered", `${name}: ${falls[0]}`);
     }
+  }
+
+  /** Within what the counters must rise. */
+  #streamOf(take: Take): string {
+    const attempt = this.#published.byKey.get(messageKey(take));
+    // Who gave up on a publish goes on before that is decided.
+    return attempt?.inTurn && attempt.outcome === "acknowledged"
+      ? `all of ${take.writer}`
+      : `${take.writer} ${take.topic}`;
   }
 
   #checkExpected(take: Take, name: string): void {

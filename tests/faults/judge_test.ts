@@ -175,6 +175,26 @@ Deno.test("judge() tells offsets and senders that do not agree", () => {
   );
 });
 
+Deno.test("judge() holds who awaited each receipt to the order over all topics", () => {
+  for (const inTurn of [false, true]) {
+    const attempts = all.map((counter) => ({
+      writer: "w",
+      counter,
+      topic: `t/${counter % 2}`,
+      inTurn,
+      outcome: "acknowledged" as const,
+    }));
+    const takes = [1, 0, 2, 3, 4].map((counter) => ({
+      ...take(counter),
+      topic: `t/${counter % 2}`,
+    }));
+    const base = history([life(takes)]);
+    const readers = [{ ...base.readers[0], filters: ["t/+"] }];
+    const found = kinds({ ...base, attempts, readers });
+    assert.deepEqual(found, inTurn ? ["reordered"] : []);
+  }
+});
+
 /** A run without faults of the system: lives end anywhere, notes are truthful. */
 const truthful = fc.record({
   published: fc.integer({ min: 1, max: 40 }),

@@ -19,7 +19,13 @@ export type Note =
   /** The handle is open; first line of a life. */
   | { kind: "life"; user: string; filters: string[] }
   /** Before a publish. */
-  | { kind: "attempt"; writer: string; counter: number; topic: string }
+  | {
+    kind: "attempt";
+    writer: string;
+    counter: number;
+    topic: string;
+    inTurn?: boolean;
+  }
   /** After its receipt. */
   | { kind: "receipt"; writer: string; counter: number; offset?: number }
   /** After its failure. */
@@ -126,8 +132,8 @@ function collectAttempts(
     const { writer, counter } = note;
     const key = `${writer}#${counter}`;
     if (note.kind === "attempt") {
-      const { topic } = note;
-      attempts.set(key, { writer, counter, topic, outcome: "unknown" });
+      const { topic, inTurn } = note;
+      attempts.set(key, { writer, counter, topic, inTurn, outcome: "unknown" });
       onWriter(writer);
       continue;
     }

@@ -78,7 +78,8 @@ function drawJobs(
     // Whoever was killed does it all again: a round has its thousand publishes.
     count: PUBLISHES_PER_LIFE,
     durationMs: life === 0 ? DURATION_MS : DURATION_MS / 3,
-    window: random.pick([2, 8, 32, 64]),
+    // Waiting for the broker each time would take long while it is away.
+    window: random.pick([role.brokerLevelShare > 0.1 ? 2 : 1, 8, 32, 64]),
     brokerLevelShare: role.brokerLevelShare,
     seed: random.integer(0, 0xffff_ffff),
   }));
