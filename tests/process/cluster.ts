@@ -6,6 +6,7 @@
 
 import type { StatusReport } from "../../program/status.ts";
 import { tokenPath } from "../../program/tokens.ts";
+import { eventually } from "../helpers/eventually.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
 import { taskCommand, testEnvironment } from "./commands.ts";
 import { freePort } from "./free_port.ts";
@@ -48,12 +49,13 @@ export class Cluster implements AsyncDisposable {
     for (const machine of options.machines ?? []) this.#addDaemon(machine);
   }
 
-  /** Starts all programs and waits until they listen. */
+  /** Starts all programs and waits until they listen and are linked. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(await TempFolder.make(), options);
     try {
       await cluster.broker.start();
       await Promise.all([...cluster.#daemons.values()].map((d) => d.start()));
+      await cluster.linked();
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -79,6 +81,15 @@ export class Cluster implements AsyncDisposable {
       ? this.brokerAddress
       : this.daemonAddress(machine);
     return (await Deno.readTextFile(this.#tokenPath(address))).trim();
+  }
+
+  /** Waits until every daemon has its link to the broker. */
+  async linked(): Promise<void> {
+    for (const machine of this.#daemons.keys()) {
+      await eventually(`the link of ${machine}`, async () => {
+        return (await this.daemonStatus(machine)).link?.state === "up";
+      });
+    }
   }
 
   /** Status of the broker, over HTTP. */
