@@ -7,41 +7,30 @@
  * @module
  */
 
-import { remainingMs, withRemaining } from "../protocol/attributes.ts";
 import { countRecords, recordEnd } from "../protocol/batch.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
-import { asMomError } from "../protocol/handshake.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import {
   type Attach,
-  type Attached,
-  type Deliver,
-  type ErrorMessage,
-  type Gap,
   type Message,
   type MessageNamed,
   OUTCOME,
   type Outcome,
   type Publish,
-  TARGET_FLAG,
 } from "../protocol/messages.ts";
 import { checkName, userOf } from "../protocol/names.ts";
 import { checkTopic } from "../protocol/topics.ts";
 import type { Logger } from "../program/log.ts";
 import { AppBinding, type Port } from "./app_binding.ts";
-import { costOf, type Delivery } from "./delivery.ts";
-import { Destroys } from "./destroys.ts";
 import type { Ledger } from "./ledger.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
 import type { Producer } from "./producers.ts";
 import { TABLE } from "./tables.ts";
+import { Upstream } from "./upstream.ts";
 import { sameBytes, User, type UserContext } from "./user.ts";
-import { USER_WINDOW_BYTES } from "./user_flow.ts";
 
-/** Credit for all deliveries of the link together. */
-export const LINK_WINDOW_BYTES = 32 * 1024 * 1024;
 /** A handle that has not taken for this long gets the rest by way of the inbox. */
 const STALLED_MS = 500;
 
@@ -63,13 +52,6 @@ export interface CoreOptions {
   onRejected(user: string, item: RejectedItem): void;
 }
 
-interface Asked {
-  readonly port: Port;
-  readonly request: number;
-}
-
-type Answer = { onOk(): void; onError(error: ErrorMessage | MomError): void };
-
 /** The daemon without its sockets. */
 export class DaemonCore {
   readonly users = new Map<string, User>();
@@ -78,45 +60,49 @@ export class DaemonCore {
   #context: UserContext;
   #byKey = new Map<number, User>();
   #byPort = new Map<Port, User>();
-  #destroys: Destroys;
+  readonly #upstream: Upstream;
   #nextUserKey = 1;
   #nextMarkKey = 1;
-  #request = 0;
-  #answers = new Map<number, Answer>();
-  #link: Port | null = null;
-  #epoch = 0;
-  /** Which ATTACH of a user is the valid one. */
-  #attaching = new Map<User, number>();
-  /** This process, as the broker's sessions know it (PROTOCOL 5.3). */
-  #instance: Uint8Array;
-  #linkReleased = 0;
-  #linkGranted = 0;
 
   constructor(options: CoreOptions) {
     this.#options = options;
-    this.#instance = options.entropy.bytes(16);
     this.#context = {
       ledger: options.ledger,
       clock: options.clock,
       inboxBytesMax: options.inboxBytesMax,
       nextMarkKey: () => this.#nextMarkKey++,
     };
-    this.#destroys = new Destroys(options.ledger);
+    let requests = 0;
+    const nextRequest = () => ++requests;
     this.outbox = new Outbox({
       ledger: options.ledger,
       clock: options.clock,
       outboxBytesMax: options.outboxBytesMax,
       outboxLog: options.outboxLog,
       deadLog: options.deadLog,
-      nextRequest: () => ++this.#request,
+      nextRequest,
       onRejected: (producer, item) => this.#rejected(producer, item),
       onConfused: options.onConfused,
     });
+    const { ledger, clock, entropy, logger, onConfused } = options;
+    this.#upstream = new Upstream({
+      ledger,
+      clock,
+      entropy,
+      logger,
+      onConfused,
+      nextRequest,
+      outbox: this.outbox,
+      users: {
+        all: () => this.users.values(),
+        byKey: (key) => this.#byKey.get(key),
+      },
+    });
   }
 
-  /** Whether there is a link to the broker. */
-  get isLinked(): boolean {
-    return this.#link !== null;
+  /** What the link is to be told and tells. */
+  get upstream(): Upstream {
+    return this.#upstream;
   }
 
   /** Takes over what was stored. */
@@ -133,7 +119,7 @@ export class DaemonCore {
       this.#byKey.get(mark.userKey)?.addMark(mark);
       this.#nextMarkKey = Math.max(this.#nextMarkKey, key + 1);
     }
-    this.#destroys.load(store.takeEntries(TABLE.destroys));
+    this.#upstream.load(store.takeEntries(TABLE.destroys));
     await this.outbox.load(store.takeEntries(TABLE.streams));
   }
 
@@ -161,7 +147,7 @@ export class DaemonCore {
         return this.#destroy(port, message);
       case "SUBSCRIBE":
       case "UNSUBSCRIBE":
-        return this.#forward(port, message);
+        return this.#upstream.forward(this.#userOf(port), port, message);
       default:
         throw new MomError(
           "bad_message",
@@ -176,7 +162,7 @@ export class DaemonCore {
     if (user === undefined) return;
     this.#byPort.delete(port);
     if (user.app?.port === port && user.unbind(false)) {
-      this.#attachUpstream(user);
+      this.#upstream.attach(user);
     }
   }
 
@@ -207,7 +193,7 @@ export class DaemonCore {
     }
     if (user.app !== null) {
       this.#byPort.delete(user.app.port);
-      if (user.unbind(false)) this.#attachUpstream(user);
+      if (user.unbind(false)) this.#upstream.attach(user);
     }
     this.#byPort.set(port, user);
     const app = new AppBinding(
@@ -226,11 +212,11 @@ export class DaemonCore {
         user: userOf(user.name, this.#options.machine),
         incarnation: user.incarnation,
         suspect: user.suspect,
-        epoch: this.#epoch,
+        epoch: this.#upstream.epoch,
       });
       user.open(app);
     });
-    if (user.flow.state === "down") this.#attachUpstream(user);
+    if (user.flow.state === "down") this.#upstream.attach(user);
   }
 
   /** One handle at a time (PROTOCOL 5.4). */
@@ -358,7 +344,7 @@ export class DaemonCore {
     const wasHolding = user.unbind(true);
     if (app !== null) this.outbox.endProducer(app.handle);
     if (!user.named) this.#end(user);
-    else if (wasHolding) this.#attachUpstream(user);
+    else if (wasHolding) this.#upstream.attach(user);
     this.#options.ledger.after(() => port.send({ type: "OK", request }));
   }
 
@@ -391,276 +377,9 @@ export class DaemonCore {
   #end(user: User): void {
     this.users.delete(user.name);
     this.#byKey.delete(user.key);
-    this.#attaching.delete(user);
-    const destroy = this.#destroys.add(user.name, user.brokerIncarnation);
-    void user.end();
-    this.#options.ledger.after(() => {
-      if (this.#link !== null) this.#sendDestroy(destroy.key);
-    });
-  }
-
-  /** What only the broker can do. */
-  #forward(
-    port: Port,
-    message: MessageNamed<"SUBSCRIBE"> | MessageNamed<"UNSUBSCRIBE">,
-  ): void {
-    const user = this.#userOf(port);
-    if (this.#link === null) {
-      throw new MomError(
-        "broker_unavailable",
-        `Cannot ${message.type.toLowerCase()} "${message.filter}": there is no link to the broker`,
-      );
-    }
-    const asked: Asked = { port, request: message.request };
-    const request = this.#ask({
-      onOk: () => asked.port.send({ type: "OK", request: asked.request }),
-      onError: (error) => {
-        if (error instanceof MomError) asked.port.refuse(error, asked.request);
-        else asked.port.send({ ...error, request: asked.request });
-      },
-    });
-    // Behind the user's own ATTACH, which may wait for the disk.
-    const link = this.#link;
-    this.#options.ledger.after(() =>
-      link.send({ ...message, request, ref: user.key })
-    );
-  }
-
-  // The link
-
-  /** There is a link. Everything that the broker must know goes first. */
-  linkUp(link: Port, epoch: number): void {
-    this.#link = link;
-    this.#epoch = epoch;
-    this.#linkReleased = 0;
-    this.#linkGranted = LINK_WINDOW_BYTES;
-    this.#options.ledger.after(() => {
-      for (const key of this.#destroys.keys()) this.#sendDestroy(key);
-    });
-    for (const user of this.users.values()) this.#attachUpstream(user);
-    this.outbox.linkUp(link);
-  }
-
-  /** The link is gone: its promises are this daemon's now. */
-  linkDown(): void {
-    if (this.#link === null) return;
-    this.#link = null;
-    for (const user of this.users.values()) this.#endFlow(user);
-    this.#attaching.clear();
-    this.outbox.linkDown();
-    const lost = new MomError(
-      "outcome_unknown",
-      "The link ended before the broker's answer",
-    );
-    for (const answer of this.#answers.values()) answer.onError(lost);
-    this.#answers.clear();
-  }
-
-  #endFlow(user: User): void {
-    user.keepUnconfirmed();
-    user.dropWaiting();
-    user.app?.detachAcks();
-    user.flow.end();
-    this.#options.ledger.after(() => user.confirmToApp());
-  }
-
-  /** Begins a user's flow anew: the broker sends what is not known here (PROTOCOL 5.5). */
-  #attachUpstream(user: User): void {
-    const link = this.#link;
-    if (link === null) return;
-    this.#endFlow(user);
-    const known = user.known();
-    const listed: number[] = [];
-    for (let i = 0; i < known.length; i += 4) {
-      if (known[i] > OUTCOME.custody) listed.push(...known.slice(i, i + 4));
-    }
-    user.flow.begin(link, listed);
-    const request = this.#ask({
-      onOk: () => {},
-      onError: (error) => this.#attachRefused(user, request, error),
-    });
-    this.#attaching.set(user, request);
-    this.#options.ledger.after(() => {
-      if (this.#attaching.get(user) !== request) return;
-      link.send({
-        type: "ATTACH",
-        request,
-        ref: user.key,
-        name: user.name,
-        named: user.named,
-        incarnation: user.brokerIncarnation ?? user.incarnation,
-        create: user.brokerIncarnation === null,
-        handle: this.#instance,
-        credit: USER_WINDOW_BYTES,
-        known,
-      });
-    });
-  }
-
-  #attachRefused(
-    user: User,
-    request: number,
-    error: ErrorMessage | MomError,
-  ): void {
-    if (this.#attaching.get(user) !== request || error instanceof MomError) {
-      return;
-    }
-    this.#options.logger.warn("attach_refused", {
-      user: user.name,
-      code: error.code,
-    });
-    if (error.code !== "user_expired") {
-      return this.#options.onConfused(asMomError(error));
-    }
-    // The broker has lost the user, and with it its subscriptions. What lies here
-    // is still its own; the app is told.
-    user.brokerIncarnation = null;
-    this.#options.ledger.touch(user);
-    user.app?.port.fail(asMomError(error));
-    this.#attachUpstream(user);
-  }
-
-  /** A message of the broker. */
-  onBroker(message: Message): void {
-    switch (message.type) {
-      case "DELIVER":
-        return this.#deliver(message);
-      case "RECEIPT":
-        return this.outbox.onReceipt(message);
-      case "CONFIRM":
-        return this.#confirm(message.ref, message.number);
-      case "ATTACHED":
-        return this.#attached(message);
-      case "GAP":
-        return this.#gap(message);
-      case "OK":
-        return this.#answer(message.request, (answer) => answer.onOk());
-      case "ERROR":
-        if (this.outbox.onError(message)) return;
-        if (message.request === null) return;
-        return this.#answer(
-          message.request,
-          (answer) => answer.onError(message),
-        );
-      default:
-        return;
-    }
-  }
-
-  #ask(answer: Answer): number {
-    const request = ++this.#request;
-    this.#answers.set(request, answer);
-    return request;
-  }
-
-  #answer(request: number, act: (answer: Answer) => void): void {
-    const answer = this.#answers.get(request);
-    this.#answers.delete(request);
-    if (answer !== undefined) act(answer);
-  }
-
-  #attached(message: Attached): void {
-    this.#answers.delete(message.request);
-    const user = this.#byKey.get(message.ref);
-    if (user === undefined || this.#attaching.get(user) !== message.request) {
-      return;
-    }
-    this.#attaching.delete(user);
-    if (
-      user.brokerIncarnation === null ||
-      !sameBytes(user.brokerIncarnation, message.incarnation)
-    ) {
-      user.brokerIncarnation = message.incarnation.slice();
-      this.#options.ledger.touch(user);
-    }
-    const { flow } = user;
-    flow.state = "attached";
-    flow.suspect = message.suspect;
-    user.confirmed(flow.listed);
-    flow.listed = [];
-    user.reportAll();
-  }
-
-  #deliver(message: Deliver): void {
-    const {
-      targets,
-      logId,
-      topic,
-      baseOffset,
-      count,
-      position,
-      time,
-      sender,
-      batch,
-    } = message;
-    const left = remainingMs(message.attributes);
-    const deadlineMs = left === null
-      ? null
-      : this.#options.clock.wallMs() + left;
-    const attributes = withRemaining(message.attributes, null);
-    for (let i = 0; i < targets.length; i += 2) {
-      const user = this.#byKey.get(targets[i]);
-      // An older flow's: the broker sends it again (PROTOCOL 5.5).
-      if (user === undefined || user.flow.state !== "attached") continue;
-      // Whether it may have been handed over before is known better here.
-      const flags = targets[i + 1] & TARGET_FLAG.manual;
-      const delivery: Delivery = {
-        logId,
-        topic,
-        base: baseOffset,
-        count,
-        position,
-        time,
-        sender,
-        flags,
-        attributes,
-        deadlineMs,
-        batch,
-      };
-      user.receive(delivery);
-    }
-    this.#releaseLink(costOf(batch.length));
-  }
-
-  #releaseLink(cost: number): void {
-    this.#linkReleased += cost;
-    const total = this.#linkReleased + LINK_WINDOW_BYTES;
-    if (total - this.#linkGranted < LINK_WINDOW_BYTES / 4) return;
-    this.#linkGranted = total;
-    this.#link?.send({ type: "CREDIT", ref: null, total });
-  }
-
-  #gap(message: Gap): void {
-    for (let i = 0; i < message.targets.length; i += 2) {
-      const app = this.#byKey.get(message.targets[i])?.app;
-      if (app?.isReceiving) {
-        app.port.send({ ...message, targets: [app.ref, 0] });
-      }
-    }
-  }
-
-  #confirm(ref: number, number: number): void {
-    const user = this.#byKey.get(ref);
-    if (user === undefined || user.flow.state !== "attached") return;
-    for (const ack of user.flow.confirm(number)) user.confirmed(ack.outcomes);
-    user.confirmToApp();
-  }
-
-  #sendDestroy(key: number): void {
-    const destroy = this.#destroys.get(key);
-    if (destroy === undefined || this.#link === null) return;
-    const request = this.#ask({
-      onOk: () => this.#destroys.done(key),
-      onError: (error) => {
-        if (error instanceof MomError) return;
-        this.#options.logger.warn("destroy_refused", {
-          user: destroy.name,
-          code: error.code,
-        });
-      },
-    });
-    const { name, incarnation } = destroy;
-    this.#link.send({ type: "DESTROY", request, name, incarnation });
+    const { ledger } = this.#options;
+    user.end().catch((error) => ledger.fail(error));
+    this.#upstream.destroy(user);
   }
 
   #rejected(producer: Producer, item: RejectedItem): void {
@@ -692,7 +411,7 @@ export class DaemonCore {
 
   /** Waits for reads and writes under way. */
   async close(): Promise<void> {
-    this.#link = null;
+    this.#upstream.close();
     await this.outbox.close();
     for (const user of this.users.values()) await user.inbox.settle();
   }

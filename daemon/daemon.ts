@@ -45,7 +45,8 @@ import {
 } from "../program/tokens.ts";
 import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
-import { DaemonCore, LINK_WINDOW_BYTES } from "./core.ts";
+import { DaemonCore } from "./core.ts";
+import { LINK_WINDOW_BYTES } from "./upstream.ts";
 import { DaemonEvents } from "./daemon_events.ts";
 import type { DaemonEvent } from "./daemon_events.ts";
 import { Ledger } from "./ledger.ts";
@@ -236,12 +237,12 @@ export class Daemon {
         credit: LINK_WINDOW_BYTES,
         token: () => brokerToken(options),
         onUp: (peer, welcome) => {
-          core.linkUp(peer, welcome.epoch);
+          core.upstream.linkUp(peer, welcome.epoch);
           events.emit({ type: "link_up", broker: brokerAddress });
         },
-        onMessage: (message) => core.onBroker(message),
+        onMessage: (message) => core.upstream.onBroker(message),
         onDown: () => {
-          core.linkDown();
+          core.upstream.linkDown();
           events.emit({ type: "link_down", broker: brokerAddress });
         },
       });

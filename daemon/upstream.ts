@@ -1,0 +1,367 @@
+/**
+ * The link as the daemon uses it: users are attached at the broker, what it
+ * delivers is given to them, what became of it is confirmed, and what only the
+ * broker can do is asked for.
+ *
+ * @module
+ */
+
+import { remainingMs, withRemaining } from "../protocol/attributes.ts";
+import type { Clock, Entropy } from "../protocol/clock.ts";
+import { MomError } from "../protocol/errors.ts";
+import { asMomError } from "../protocol/handshake.ts";
+import {
+  type Attached,
+  type Deliver,
+  type ErrorMessage,
+  type Gap,
+  type Message,
+  type MessageNamed,
+  OUTCOME,
+  TARGET_FLAG,
+} from "../protocol/messages.ts";
+import type { Logger } from "../program/log.ts";
+import type { Port } from "./app_binding.ts";
+import { costOf, type Delivery } from "./delivery.ts";
+import { Destroys } from "./destroys.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Outbox } from "./outbox.ts";
+import { sameBytes, type User } from "./user.ts";
+import { USER_WINDOW_BYTES } from "./user_flow.ts";
+
+/** Credit for all deliveries of the link together. */
+export const LINK_WINDOW_BYTES: number = 32 * 1024 * 1024;
+
+/** The users of this machine, as the link needs them. */
+export interface LinkedUsers {
+  /** All of them. */
+  all(): Iterable<User>;
+  /** The one whose ref on the link is `key`. */
+  byKey(key: number): User | undefined;
+}
+
+/** What an upstream stands on. */
+export interface UpstreamOptions {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly logger: Logger;
+  readonly users: LinkedUsers;
+  readonly outbox: Outbox;
+  /** A number for a request to the broker; it grows. */
+  nextRequest(): number;
+  /** The link's answers make no sense: it is closed. */
+  onConfused(error: MomError): void;
+}
+
+type Answer = {
+  onOk(): void;
+  onError(error: ErrorMessage | MomError): void;
+};
+
+/** This daemon's side of the link. */
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #ledger: Ledger;
+  readonly #users: LinkedUsers;
+  readonly #destroys: Destroys;
+  /** This process, as the broker's sessions know it (PROTOCOL 5.3). */
+  readonly #instance: Uint8Array;
+  /** Which ATTACH of a user is the valid one. */
+  readonly #attaching = new Map<User, number>();
+  readonly #answers = new Map<number, Answer>();
+  #link: Port | null = null;
+  #epoch = 0;
+  #linkReleased = 0;
+  #linkGranted = 0;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+    this.#ledger = options.ledger;
+    this.#users = options.users;
+    this.#instance = options.entropy.bytes(16);
+    this.#destroys = new Destroys(options.ledger);
+  }
+
+  /** The broker's epoch, 0 before the first link. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Takes over the destroys that were stored. */
+  load(destroys: Map<number, Uint8Array>): void {
+    this.#destroys.load(destroys);
+  }
+
+  /** A user ended here: the broker is told, now or when there is a link. */
+  destroy(user: User): void {
+    this.#attaching.delete(user);
+    const { key } = this.#destroys.add(user.name, user.brokerIncarnation);
+    this.#ledger.after(() => this.#sendDestroy(key));
+  }
+
+  /** Nothing more is sent. */
+  close(): void {
+    this.#link = null;
+  }
+
+  /** What only the broker can do. */
+  forward(
+    user: User,
+    port: Port,
+    message: MessageNamed<"SUBSCRIBE"> | MessageNamed<"UNSUBSCRIBE">,
+  ): void {
+    if (this.#link === null) {
+      throw new MomError(
+        "broker_unavailable",
+        `Cannot ${message.type.toLowerCase()} "${message.filter}": there is no link to the broker`,
+      );
+    }
+    const asked = { port, request: message.request };
+    const request = this.#ask({
+      onOk: () => asked.port.send({ type: "OK", request: asked.request }),
+      onError: (error) => {
+        if (error instanceof MomError) asked.port.refuse(error, asked.request);
+        else asked.port.send({ ...error, request: asked.request });
+      },
+    });
+    // Behind the user's own ATTACH, which may wait for the disk.
+    const link = this.#link;
+    this.#ledger.after(() => link.send({ ...message, request, ref: user.key }));
+  }
+
+  /** There is a link. Everything that the broker must know goes first. */
+  linkUp(link: Port, epoch: number): void {
+    this.#link = link;
+    this.#epoch = epoch;
+    this.#linkReleased = 0;
+    this.#linkGranted = LINK_WINDOW_BYTES;
+    this.#ledger.after(() => {
+      for (const key of this.#destroys.keys()) this.#sendDestroy(key);
+    });
+    for (const user of this.#users.all()) this.attach(user);
+    this.#options.outbox.linkUp(link);
+  }
+
+  /** The link is gone: its promises are this daemon's now. */
+  linkDown(): void {
+    if (this.#link === null) return;
+    this.#link = null;
+    for (const user of this.#users.all()) this.#endFlow(user);
+    this.#attaching.clear();
+    this.#options.outbox.linkDown();
+    const lost = new MomError(
+      "outcome_unknown",
+      "The link ended before the broker's answer",
+    );
+    for (const answer of this.#answers.values()) answer.onError(lost);
+    this.#answers.clear();
+  }
+
+  #endFlow(user: User): void {
+    user.keepUnconfirmed();
+    user.dropWaiting();
+    user.app?.detachAcks();
+    user.flow.end();
+    this.#ledger.after(() => user.confirmToApp());
+  }
+
+  /** Begins a user's flow anew: the broker sends what is not known here (PROTOCOL 5.5). */
+  attach(user: User): void {
+    const link = this.#link;
+    if (link === null) return;
+    this.#endFlow(user);
+    const known = user.known();
+    const listed: number[] = [];
+    for (let i = 0; i < known.length; i += 4) {
+      if (known[i] > OUTCOME.custody) listed.push(...known.slice(i, i + 4));
+    }
+    user.flow.begin(link, listed);
+    const request = this.#ask({
+      onOk: () => {},
+      onError: (error) => this.#attachRefused(user, request, error),
+    });
+    this.#attaching.set(user, request);
+    this.#ledger.after(() => {
+      if (this.#attaching.get(user) !== request) return;
+      link.send({
+        type: "ATTACH",
+        request,
+        ref: user.key,
+        name: user.name,
+        named: user.named,
+        incarnation: user.brokerIncarnation ?? user.incarnation,
+        create: user.brokerIncarnation === null,
+        handle: this.#instance,
+        credit: USER_WINDOW_BYTES,
+        known,
+      });
+    });
+  }
+
+  #attachRefused(
+    user: User,
+    request: number,
+    error: ErrorMessage | MomError,
+  ): void {
+    if (this.#attaching.get(user) !== request || error instanceof MomError) {
+      return;
+    }
+    this.#options.logger.warn("attach_refused", {
+      user: user.name,
+      code: error.code,
+    });
+    if (error.code !== "user_expired") {
+      return this.#options.onConfused(asMomError(error));
+    }
+    // The broker has lost the user, and with it its subscriptions. What lies here
+    // is still its own; the app is told.
+    user.brokerIncarnation = null;
+    this.#ledger.touch(user);
+    user.app?.port.fail(asMomError(error));
+    this.attach(user);
+  }
+
+  /** A message of the broker. */
+  onBroker(message: Message): void {
+    switch (message.type) {
+      case "DELIVER":
+        return this.#deliver(message);
+      case "RECEIPT":
+        return this.#options.outbox.onReceipt(message);
+      case "CONFIRM":
+        return this.#confirm(message.ref, message.number);
+      case "ATTACHED":
+        return this.#attached(message);
+      case "GAP":
+        return this.#gap(message);
+      case "OK":
+        return this.#answer(message.request, (answer) => answer.onOk());
+      case "ERROR":
+        if (this.#options.outbox.onError(message)) return;
+        if (message.request === null) return;
+        return this.#answer(
+          message.request,
+          (answer) => answer.onError(message),
+        );
+      default:
+        return;
+    }
+  }
+
+  #ask(answer: Answer): number {
+    const request = this.#options.nextRequest();
+    this.#answers.set(request, answer);
+    return request;
+  }
+
+  #answer(request: number, act: (answer: Answer) => void): void {
+    const answer = this.#answers.get(request);
+    this.#answers.delete(request);
+    if (answer !== undefined) act(answer);
+  }
+
+  #attached(message: Attached): void {
+    this.#answers.delete(message.request);
+    const user = this.#users.byKey(message.ref);
+    if (user === undefined || this.#attaching.get(user) !== message.request) {
+      return;
+    }
+    this.#attaching.delete(user);
+    if (
+      user.brokerIncarnation === null ||
+      !sameBytes(user.brokerIncarnation, message.incarnation)
+    ) {
+      user.brokerIncarnation = message.incarnation.slice();
+      this.#ledger.touch(user);
+    }
+    const { flow } = user;
+    flow.state = "attached";
+    flow.suspect = message.suspect;
+    user.confirmed(flow.listed);
+    flow.listed = [];
+    user.reportAll();
+  }
+
+  #deliver(message: Deliver): void {
+    const {
+      targets,
+      logId,
+      topic,
+      baseOffset,
+      count,
+      position,
+      time,
+      sender,
+      batch,
+    } = message;
+    const left = remainingMs(message.attributes);
+    const deadlineMs = left === null
+      ? null
+      : this.#options.clock.wallMs() + left;
+    const attributes = withRemaining(message.attributes, null);
+    for (let i = 0; i < targets.length; i += 2) {
+      const user = this.#users.byKey(targets[i]);
+      // An older flow's: the broker sends it again (PROTOCOL 5.5).
+      if (user === undefined || user.flow.state !== "attached") continue;
+      // Whether it may have been handed over before is known better here.
+      const flags = targets[i + 1] & TARGET_FLAG.manual;
+      const delivery: Delivery = {
+        logId,
+        topic,
+        base: baseOffset,
+        count,
+        position,
+        time,
+        sender,
+        flags,
+        attributes,
+        deadlineMs,
+        batch,
+      };
+      user.receive(delivery);
+    }
+    this.#releaseLink(costOf(batch.length));
+  }
+
+  #releaseLink(cost: number): void {
+    this.#linkReleased += cost;
+    const total = this.#linkReleased + LINK_WINDOW_BYTES;
+    if (total - this.#linkGranted < LINK_WINDOW_BYTES / 4) return;
+    this.#linkGranted = total;
+    this.#link?.send({ type: "CREDIT", ref: null, total });
+  }
+
+  #gap(message: Gap): void {
+    for (let i = 0; i < message.targets.length; i += 2) {
+      const app = this.#users.byKey(message.targets[i])?.app;
+      if (app?.isReceiving) {
+        app.port.send({ ...message, targets: [app.ref, 0] });
+      }
+    }
+  }
+
+  #confirm(ref: number, number: number): void {
+    const user = this.#users.byKey(ref);
+    if (user === undefined || user.flow.state !== "attached") return;
+    for (const ack of user.flow.confirm(number)) user.confirmed(ack.outcomes);
+    user.confirmToApp();
+  }
+
+  #sendDestroy(key: number): void {
+    const destroy = this.#destroys.get(key);
+    if (destroy === undefined || this.#link === null) return;
+    const request = this.#ask({
+      onOk: () => this.#destroys.done(key),
+      onError: (error) => {
+        if (error instanceof MomError) return;
+        this.#options.logger.warn("destroy_refused", {
+          user: destroy.name,
+          code: error.code,
+        });
+      },
+    });
+    const { name, incarnation } = destroy;
+    this.#link.send({ type: "DESTROY", request, name, incarnation });
+  }
+}
