@@ -132,16 +132,11 @@ export class Reader implements Entity {
   }
 
   /** Ranges cut where rows begin or end: all of a piece is claimed by the same rows. */
-  cutAtRows(ranges: readonly OffsetRange[]): OffsetRange[] {
-    let pieces = [...ranges];
+  cutAtRows(ranges: OffsetRange[]): OffsetRange[] {
+    let pieces = ranges;
     for (const { begin, end } of this.rows) {
-      for (const border of [begin, end ?? begin]) {
-        pieces = pieces.flatMap(([from, to]): OffsetRange[] =>
-          from < border && border < to
-            ? [[from, border], [border, to]]
-            : [[from, to]]
-        );
-      }
+      pieces = cutAt(pieces, begin);
+      if (end !== null) pieces = cutAt(pieces, end);
     }
     return pieces;
   }
@@ -221,6 +216,13 @@ export function missingInAll(
     open = open.flatMap(([start, end]) => set.missing(start, end));
   }
   return open;
+}
+
+function cutAt(ranges: OffsetRange[], border: number): OffsetRange[] {
+  const at = ranges.findIndex(([from, to]) => from < border && border < to);
+  if (at === -1) return ranges;
+  const [from, to] = ranges[at];
+  return ranges.toSpliced(at, 1, [from, border], [border, to]);
 }
 
 function claims(row: Row, offset: number): boolean {
