@@ -8,7 +8,7 @@
 
 import { cutBatch } from "../protocol/batch.ts";
 import { ITEM_BYTES_MAX } from "../storage/store.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 
 /** Records to append. */
 export interface Piece {
@@ -42,14 +42,14 @@ export function* cutPieces(
 
 /** Appends pieces to one log, in order. */
 export class Appender {
-  #ledger: Ledger;
+  #commits: Commits;
   #log: number;
   #queue: Piece[] = [];
   #running: Promise<void> | null = null;
   #isEnded = false;
 
-  constructor(ledger: Ledger, log: number) {
-    this.#ledger = ledger;
+  constructor(commits: Commits, log: number) {
+    this.#commits = commits;
     this.#log = log;
   }
 
@@ -76,8 +76,8 @@ export class Appender {
 
   #appendSmall(piece: Piece): void {
     const meta = piece.meta();
-    this.#ledger.makeRoom(meta.length + piece.body.length);
-    piece.done(this.#ledger.append(this.#log, piece.count, meta, piece.body));
+    this.#commits.makeRoom(meta.length + piece.body.length);
+    piece.done(this.#commits.append(this.#log, piece.count, meta, piece.body));
   }
 
   async #run(): Promise<void> {
@@ -90,18 +90,18 @@ export class Appender {
       }
     } catch (error) {
       // The store can't go on, and whoever owns it ends with it.
-      this.#ledger.fail(error);
+      this.#commits.fail(error);
     } finally {
       this.#running = null;
     }
   }
 
   async #appendLarge(piece: Piece): Promise<void> {
-    const { store } = this.#ledger;
+    const { store } = this.#commits;
     const blob = await store.stage(piece.body);
     if (this.#isEnded) return store.discardStaged(blob);
     const meta = piece.meta();
-    this.#ledger.makeRoom(meta.length);
-    piece.done(this.#ledger.appendStaged(this.#log, meta, blob));
+    this.#commits.makeRoom(meta.length);
+    piece.done(this.#commits.appendStaged(this.#log, meta, blob));
   }
 }

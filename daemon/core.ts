@@ -2,7 +2,7 @@
  * What the daemon decides: which user a connection speaks for, what becomes of a
  * publish, a delivery, an acknowledgement; what is kept, and what is told to the
  * broker. No socket and no timer of its own: messages come in, messages go out
- * through ports, and what must last goes through the ledger.
+ * through ports, and what must last goes through the commits.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { checkName, userOf } from "../protocol/names.ts";
 import { checkTopic } from "../protocol/topics.ts";
 import type { Logger } from "../program/log.ts";
 import { AppBinding, type Port } from "./app_binding.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
 import type { Producer } from "./producers.ts";
@@ -36,7 +36,7 @@ const STALLED_MS = 500;
 
 /** What a core stands on. */
 export interface CoreOptions {
-  readonly ledger: Ledger;
+  readonly commits: Commits;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
@@ -67,7 +67,7 @@ export class DaemonCore {
   constructor(options: CoreOptions) {
     this.#options = options;
     this.#context = {
-      ledger: options.ledger,
+      commits: options.commits,
       clock: options.clock,
       inboxBytesMax: options.inboxBytesMax,
       nextMarkKey: () => this.#nextMarkKey++,
@@ -75,7 +75,7 @@ export class DaemonCore {
     let requests = 0;
     const nextRequest = () => ++requests;
     this.outbox = new Outbox({
-      ledger: options.ledger,
+      commits: options.commits,
       clock: options.clock,
       outboxBytesMax: options.outboxBytesMax,
       outboxLog: options.outboxLog,
@@ -84,9 +84,9 @@ export class DaemonCore {
       onRejected: (producer, item) => this.#rejected(producer, item),
       onConfused: options.onConfused,
     });
-    const { ledger, clock, entropy, logger, onConfused } = options;
+    const { commits, clock, entropy, logger, onConfused } = options;
     this.#upstream = new Upstream({
-      ledger,
+      commits,
       clock,
       entropy,
       logger,
@@ -107,7 +107,7 @@ export class DaemonCore {
 
   /** Takes over what was stored. */
   async load(): Promise<void> {
-    const { store } = this.#options.ledger;
+    const { store } = this.#options.commits;
     for (const [key, bytes] of store.takeEntries(TABLE.users)) {
       const user = User.load(this.#context, key, bytes);
       this.users.set(user.name, user);
@@ -204,7 +204,7 @@ export class DaemonCore {
     );
     user.bind(app, message.known);
     this.outbox.producer(message.handle, user.name);
-    this.#options.ledger.after(() => {
+    this.#options.commits.whenDone(() => {
       port.send({
         type: "ATTACHED",
         request: message.request,
@@ -259,13 +259,13 @@ export class DaemonCore {
 
   #makeUser({ name, named, incarnation }: Attach): User {
     const key = this.#nextUserKey++;
-    const log = this.#options.ledger.createLog();
+    const log = this.#options.commits.createLog();
     // The message's bytes are a view on what was read.
     const identity = { name, named, incarnation: incarnation.slice() };
     const user = new User(this.#context, key, identity, log);
     this.users.set(name, user);
     this.#byKey.set(key, user);
-    this.#options.ledger.touch(user);
+    this.#options.commits.changed(user);
     return user;
   }
 
@@ -331,7 +331,7 @@ export class DaemonCore {
       );
       ack.upstream = Math.max(ack.upstream, upstream);
     }
-    this.#options.ledger.after(() => {
+    this.#options.commits.whenDone(() => {
       ack.local = true;
       user.confirmToApp();
     });
@@ -345,7 +345,7 @@ export class DaemonCore {
     if (app !== null) this.outbox.endProducer(app.handle);
     if (!user.named) this.#end(user);
     else if (wasHolding) this.#upstream.attach(user);
-    this.#options.ledger.after(() => port.send({ type: "OK", request }));
+    this.#options.commits.whenDone(() => port.send({ type: "OK", request }));
   }
 
   #destroy(
@@ -370,15 +370,15 @@ export class DaemonCore {
       }
       this.#end(user);
     }
-    this.#options.ledger.after(() => port.send({ type: "OK", request }));
+    this.#options.commits.whenDone(() => port.send({ type: "OK", request }));
   }
 
   /** Ends a user here, and at the broker as soon as there is one. */
   #end(user: User): void {
     this.users.delete(user.name);
     this.#byKey.delete(user.key);
-    const { ledger } = this.#options;
-    user.end().catch((error) => ledger.fail(error));
+    const { commits } = this.#options;
+    user.end().catch((error) => commits.fail(error));
     this.#upstream.destroy(user);
   }
 

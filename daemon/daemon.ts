@@ -49,7 +49,7 @@ import { DaemonCore } from "./core.ts";
 import { LINK_WINDOW_BYTES } from "./upstream.ts";
 import { DaemonEvents } from "./daemon_events.ts";
 import type { DaemonEvent } from "./daemon_events.ts";
-import { Ledger } from "./ledger.ts";
+import { Commits } from "./commits.ts";
 import { Link } from "./link.ts";
 import {
   checkDaemonOptions,
@@ -168,26 +168,26 @@ export class Daemon {
       logger.error("failed", { error: reason });
       if (holder.daemon !== null) holder.daemon.#fail(reason, options.onFailed);
     };
-    const ledger = new Ledger(fail);
+    const commits = new Commits(fail);
     const store = await Store.open({
       data: options.data,
       role: "daemon",
       clock,
       entropy,
       onFailed: fail,
-      onSeal: () => ledger.seal(),
+      onSeal: () => commits.seal(),
     });
     const undo: (() => unknown)[] = [() => store.close()];
     try {
-      ledger.attach(store);
-      const base = readBase(store, ledger, options, entropy);
+      commits.attach(store);
+      const base = readBase(store, commits, options, entropy);
       const heartbeats = new Heartbeats(
         clock,
         options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs,
       );
       const events = new DaemonEvents();
       const core = new DaemonCore({
-        ledger,
+        commits,
         clock,
         entropy,
         logger,
@@ -440,7 +440,7 @@ type BaseEntry = [machine: string, outboxLog: number, deadLog: number];
 /** The daemon's own entry; made at the first start. */
 function readBase(
   store: Store,
-  ledger: Ledger,
+  commits: Commits,
   options: DaemonOptions,
   entropy: typeof systemEntropy,
 ): { machine: string; outboxLog: number; deadLog: number } {
@@ -459,8 +459,8 @@ function readBase(
   const random = () => `memory-${entropy.bytes(6).toHex()}`;
   const machine = options.machine ??
     (store.isMemory ? random() : defaultMachine());
-  const outboxLog = ledger.createLog();
-  const deadLog = ledger.createLog();
+  const outboxLog = commits.createLog();
+  const deadLog = commits.createLog();
   store.put(TABLE.daemon, 1, encodeEntry([machine, outboxLog, deadLog]));
   store.commit();
   return { machine, outboxLog, deadLog };

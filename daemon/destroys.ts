@@ -7,7 +7,7 @@
  */
 
 import type { Store } from "../storage/store.ts";
-import type { Ledger, Saveable } from "./ledger.ts";
+import type { Commits, Saveable } from "./commits.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 
 /** One of them. */
@@ -37,12 +37,12 @@ export class Destroy implements Saveable {
 
 /** All of them, oldest first. */
 export class Destroys {
-  #ledger: Ledger;
+  #commits: Commits;
   #byKey = new Map<number, Destroy>();
   #nextKey = 1;
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(commits: Commits) {
+    this.#commits = commits;
   }
 
   /** Takes over what was stored. */
@@ -60,7 +60,7 @@ export class Destroys {
   add(name: string, incarnation: Uint8Array | null): Destroy {
     const destroy = new Destroy(this.#nextKey++, name, incarnation);
     this.#byKey.set(destroy.key, destroy);
-    this.#ledger.touch(destroy);
+    this.#commits.changed(destroy);
     return destroy;
   }
 
@@ -80,6 +80,6 @@ export class Destroys {
     if (destroy === undefined) return;
     destroy.isDone = true;
     this.#byKey.delete(key);
-    this.#ledger.touch(destroy);
+    this.#commits.changed(destroy);
   }
 }

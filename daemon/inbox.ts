@@ -22,7 +22,7 @@ import {
   encodeDeliveryMeta,
   sliceDelivery,
 } from "./delivery.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 import type { Mark } from "./mark.ts";
 
 /** How much is read from the disk at a time. */
@@ -67,7 +67,7 @@ interface Ready {
 /** One user's inbox. */
 export class Inbox {
   readonly log: number;
-  #ledger: Ledger;
+  #commits: Commits;
   #owner: InboxOwner;
   #appender: Appender;
   #segments: Segment[] = [];
@@ -81,23 +81,23 @@ export class Inbox {
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
 
-  constructor(ledger: Ledger, owner: InboxOwner, log: number) {
-    this.#ledger = ledger;
+  constructor(commits: Commits, owner: InboxOwner, log: number) {
+    this.#commits = commits;
     this.#owner = owner;
     this.log = log;
-    this.#appender = new Appender(ledger, log);
-    this.#next = ledger.store.begin(log);
+    this.#appender = new Appender(commits, log);
+    this.#next = commits.store.begin(log);
   }
 
   /** Bytes on disk. */
   get bytes(): number {
-    return this.#ledger.store.bytes(this.log);
+    return this.#commits.store.bytes(this.log);
   }
 
   /** Whether everything in it has been pushed: what comes now may pass it by. */
   get isPassed(): boolean {
     return !this.#appender.isBusy && this.#ready.length === 0 &&
-      this.#next >= this.#ledger.store.end(this.log);
+      this.#next >= this.#commits.store.end(this.log);
   }
 
   /** Stores a delivery behind the others. */
@@ -119,7 +119,7 @@ export class Inbox {
             mark.take(from, to);
           }
           this.#owner.onStored(part);
-          this.#ledger.after(() => {
+          this.#commits.whenDone(() => {
             this.#owner.onCommitted(part, costOf(bytes.length));
             this.pump();
           });
@@ -150,7 +150,7 @@ export class Inbox {
     this.#generation++;
     this.#segments = [];
     this.#ready = [];
-    this.#next = this.#ledger.store.begin(this.log);
+    this.#next = this.#commits.store.begin(this.log);
     this.pump();
   }
 
@@ -171,7 +171,7 @@ export class Inbox {
     this.#reading = this.#run()
       .catch((error) => {
         this.#isFailed = true;
-        this.#ledger.fail(error);
+        this.#commits.fail(error);
       })
       .finally(() => {
         this.#reading = null;
@@ -200,15 +200,15 @@ export class Inbox {
   #wantsMore(): boolean {
     return !this.#isFailed && this.#ready.length === 0 &&
       this.#owner.app?.hasRoom === true &&
-      this.#next < this.#ledger.store.committedEnd(this.log);
+      this.#next < this.#commits.store.committedEnd(this.log);
   }
 
   async #run(): Promise<void> {
     while (this.#wantsMore()) {
       const generation = this.#generation;
-      const end = this.#ledger.store.committedEnd(this.log);
+      const end = this.#commits.store.committedEnd(this.log);
       const wants = [{ log: this.log, next: this.#next }];
-      const results = await this.#ledger.store.readInOrder(wants, READ_BYTES);
+      const results = await this.#commits.store.readInOrder(wants, READ_BYTES);
       for (const result of results) {
         if (generation !== this.#generation) break;
         if ("damaged" in result) this.#skip(result.base + result.count);
@@ -222,7 +222,7 @@ export class Inbox {
   }
 
   async #take(item: Item, generation: number): Promise<void> {
-    const { store } = this.#ledger;
+    const { store } = this.#commits;
     const body = item.blob === null
       ? item.body
       : await store.readBlob(item.blob);
@@ -307,8 +307,8 @@ export class Inbox {
     while (this.#segments.length > 0 && this.#segments[0].left <= 0) {
       end = Math.max(end, this.#segments.shift()!.end);
     }
-    if (end <= this.#ledger.store.begin(this.log)) return;
-    this.#ledger.trim(this.log, end);
+    if (end <= this.#commits.store.begin(this.log)) return;
+    this.#commits.trim(this.log, end);
     this.#owner.onTrimmed();
   }
 }

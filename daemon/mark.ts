@@ -10,7 +10,7 @@
 import { OUTCOME, type Outcome } from "../protocol/messages.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Store } from "../storage/store.ts";
-import type { Saveable } from "./ledger.ts";
+import type { Saveable } from "./commits.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 
 /** The outcomes that settle a message, in the order of an entry's fields. */

@@ -29,7 +29,7 @@ import {
   type Receipt,
 } from "../protocol/messages.ts";
 import type { Port } from "./app_binding.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { OutboxLog } from "./outbox_log.ts";
 import { Pace } from "./pace.ts";
@@ -56,7 +56,7 @@ const RETRY_MS = 1_000;
 
 /** What an outbox stands on. */
 export interface OutboxContext {
-  readonly ledger: Ledger;
+  readonly commits: Commits;
   readonly clock: Clock;
   readonly outboxBytesMax: number;
   /** The store's log of outbox items, and that of what the broker refused for good. */
@@ -96,9 +96,9 @@ export class Outbox {
   #room: (() => void)[] = [];
 
   constructor(context: OutboxContext) {
-    const { ledger, outboxLog, deadLog, clock } = context;
+    const { commits, outboxLog, deadLog, clock } = context;
     this.#context = context;
-    this.#log = new OutboxLog(ledger, outboxLog, deadLog);
+    this.#log = new OutboxLog(commits, outboxLog, deadLog);
     this.#pace = new Pace(clock, () => this.#stall());
   }
 
@@ -129,7 +129,7 @@ export class Outbox {
 
   /** Resolves when an app may be read on; `null` when it may at once. */
   room(): Promise<void> | null {
-    const { store } = this.#context.ledger;
+    const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
     if (this.#pace.fastBytes < FAST_WINDOW_BYTES) return null;
     return new Promise((resolve) => this.#room.push(resolve));
@@ -185,7 +185,7 @@ export class Outbox {
     if (waiter.last <= stream.drainedLast) {
       return answer(waiter, LEVEL.broker, null);
     }
-    this.#context.ledger.after(() => answer(waiter, LEVEL.daemon, null));
+    this.#context.commits.whenDone(() => answer(waiter, LEVEL.daemon, null));
     if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
   }
 
@@ -221,14 +221,14 @@ export class Outbox {
   }
 
   #checkSpace(bytes: number): void {
-    const { ledger, outboxBytesMax } = this.#context;
+    const { commits, outboxBytesMax } = this.#context;
     if (this.bytes + bytes > outboxBytesMax) {
       throw new MomError(
         "outbox_full",
         `Cannot publish: the outbox holds ${this.bytes} of ${outboxBytesMax} bytes`,
       );
     }
-    if (ledger.store.canAppend()) return;
+    if (commits.store.canAppend()) return;
     throw new MomError(
       "storage_full",
       "Cannot publish: the disk of this machine is full",
@@ -381,7 +381,7 @@ export class Outbox {
     this.#log.bury(itemOf(stream, batch), error, () => {
       this.#done(stream, batch, null, error);
       const rejected = { topic, count: batch.count, error };
-      this.#context.ledger.after(() =>
+      this.#context.commits.whenDone(() =>
         this.#context.onRejected(producer, rejected)
       );
     });
@@ -459,7 +459,7 @@ export class Outbox {
     this.#draining = this.#runDrain()
       .catch((error) => {
         this.#isFailed = true;
-        this.#context.ledger.fail(error);
+        this.#context.commits.fail(error);
       })
       .finally(() => {
         this.#draining = null;
@@ -535,7 +535,7 @@ export class Outbox {
     }
     for (const stream of producer.streams.values()) {
       stream.isEnded = true;
-      this.#context.ledger.touch(stream);
+      this.#context.commits.changed(stream);
     }
     this.#producers.remove(producer);
   }

@@ -8,7 +8,7 @@
 import type { MomError } from "../protocol/errors.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import { Appender, cutPieces } from "./appender.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 import {
   decodeOutboxMeta,
   encodeDeadMeta,
@@ -29,7 +29,7 @@ export interface StoreHandlers {
 
 /** The outbox's logs. */
 export class OutboxLog {
-  #ledger: Ledger;
+  #commits: Commits;
   #log: number;
   #appender: Appender;
   #dead: Appender;
@@ -38,17 +38,17 @@ export class OutboxLog {
   /** What stands in a sender. */
   #taken = new OffsetSet();
 
-  constructor(ledger: Ledger, log: number, deadLog: number) {
-    this.#ledger = ledger;
+  constructor(commits: Commits, log: number, deadLog: number) {
+    this.#commits = commits;
     this.#log = log;
-    this.#appender = new Appender(ledger, log);
-    this.#dead = new Appender(ledger, deadLog);
-    this.#settled = new OffsetSet(ledger.store.begin(log));
+    this.#appender = new Appender(commits, log);
+    this.#dead = new Appender(commits, deadLog);
+    this.#settled = new OffsetSet(commits.store.begin(log));
   }
 
   /** Records in it. */
   get messages(): number {
-    const { store } = this.#ledger;
+    const { store } = this.#commits;
     const begin = store.begin(this.#log);
     const end = store.end(this.#log);
     return end - begin - this.#settled.countIn(begin, end);
@@ -56,7 +56,7 @@ export class OutboxLog {
 
   /** Bytes in it. */
   get bytes(): number {
-    return this.#ledger.store.bytes(this.#log);
+    return this.#commits.store.bytes(this.#log);
   }
 
   /** The first offset that is not settled. */
@@ -66,7 +66,7 @@ export class OutboxLog {
 
   /** The offset behind the last that is on disk. */
   get end(): number {
-    return this.#ledger.store.committedEnd(this.#log);
+    return this.#commits.store.committedEnd(this.#log);
   }
 
   /** Whether an item must still be sent, and is not on its way. */
@@ -100,7 +100,7 @@ export class OutboxLog {
     onItem: (item: OutboxItem, base: number) => boolean,
   ): Promise<number> {
     const { end } = this;
-    const { store } = this.#ledger;
+    const { store } = this.#commits;
     const results = await this.#read(next);
     for (const result of results) {
       const { base, count } = result;
@@ -118,7 +118,7 @@ export class OutboxLog {
 
   #read(next: number) {
     const wants = [{ log: this.#log, next }];
-    return this.#ledger.store.readInOrder(wants, READ_BYTES);
+    return this.#commits.store.readInOrder(wants, READ_BYTES);
   }
 
   /** Stores an item of a stream behind all others. */
@@ -140,9 +140,9 @@ export class OutboxLog {
         meta: () => encodeOutboxMeta(part),
         done: (base) => {
           stream.storedLast = Math.max(stream.storedLast, last);
-          this.#ledger.touch(stream);
+          this.#commits.changed(stream);
           handlers.onPiece?.(base, base + count);
-          if (isLast) this.#ledger.after(() => handlers.onDisk());
+          if (isLast) this.#commits.whenDone(() => handlers.onDisk());
         },
       });
     }
@@ -179,7 +179,7 @@ export class OutboxLog {
     const before = this.#settled.floor;
     this.#settled.add(from, to);
     const { floor } = this.#settled;
-    if (floor > before) this.#ledger.trim(this.#log, floor);
+    if (floor > before) this.#commits.trim(this.#log, floor);
   }
 
   /** Waits for writes under way; nothing new begins. */

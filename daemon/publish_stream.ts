@@ -10,7 +10,7 @@ import type { MomError } from "../protocol/errors.ts";
 import { LEVEL } from "../protocol/messages.ts";
 import type { Store } from "../storage/store.ts";
 import type { Port } from "./app_binding.ts";
-import type { Saveable } from "./ledger.ts";
+import type { Saveable } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import type { Producer } from "./producers.ts";
 import { type PendingBatch, ProducerStream } from "./stream.ts";

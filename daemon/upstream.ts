@@ -24,7 +24,7 @@ import type { Logger } from "../program/log.ts";
 import type { Port } from "./app_binding.ts";
 import { costOf, type Delivery } from "./delivery.ts";
 import { Destroys } from "./destroys.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commits } from "./commits.ts";
 import type { Outbox } from "./outbox.ts";
 import { sameBytes, type User } from "./user.ts";
 import { USER_WINDOW_BYTES } from "./user_flow.ts";
@@ -42,7 +42,7 @@ export interface LinkedUsers {
 
 /** What an upstream stands on. */
 export interface UpstreamOptions {
-  readonly ledger: Ledger;
+  readonly commits: Commits;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
@@ -62,7 +62,7 @@ type Answer = {
 /** This daemon's side of the link. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #ledger: Ledger;
+  readonly #commits: Commits;
   readonly #users: LinkedUsers;
   readonly #destroys: Destroys;
   /** This process, as the broker's sessions know it (PROTOCOL 5.3). */
@@ -77,10 +77,10 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
-    this.#ledger = options.ledger;
+    this.#commits = options.commits;
     this.#users = options.users;
     this.#instance = options.entropy.bytes(16);
-    this.#destroys = new Destroys(options.ledger);
+    this.#destroys = new Destroys(options.commits);
   }
 
   /** The broker's epoch, 0 before the first link. */
@@ -97,7 +97,7 @@ export class Upstream {
   destroy(user: User): void {
     this.#attaching.delete(user);
     const { key } = this.#destroys.add(user.name, user.brokerIncarnation);
-    this.#ledger.after(() => this.#sendDestroy(key));
+    this.#commits.whenDone(() => this.#sendDestroy(key));
   }
 
   /** Nothing more is sent. */
@@ -127,7 +127,9 @@ export class Upstream {
     });
     // Behind the user's own ATTACH, which may wait for the disk.
     const link = this.#link;
-    this.#ledger.after(() => link.send({ ...message, request, ref: user.key }));
+    this.#commits.whenDone(() =>
+      link.send({ ...message, request, ref: user.key })
+    );
   }
 
   /** There is a link. Everything that the broker must know goes first. */
@@ -136,7 +138,7 @@ export class Upstream {
     this.#epoch = epoch;
     this.#linkReleased = 0;
     this.#linkGranted = LINK_WINDOW_BYTES;
-    this.#ledger.after(() => {
+    this.#commits.whenDone(() => {
       for (const key of this.#destroys.keys()) this.#sendDestroy(key);
     });
     for (const user of this.#users.all()) this.attach(user);
@@ -163,7 +165,7 @@ export class Upstream {
     user.dropWaiting();
     user.app?.detachAcks();
     user.flow.end();
-    this.#ledger.after(() => user.confirmToApp());
+    this.#commits.whenDone(() => user.confirmToApp());
   }
 
   /** Begins a user's flow anew: the broker sends what is not known here (PROTOCOL 5.5). */
@@ -182,7 +184,7 @@ export class Upstream {
       onError: (error) => this.#attachRefused(user, request, error),
     });
     this.#attaching.set(user, request);
-    this.#ledger.after(() => {
+    this.#commits.whenDone(() => {
       if (this.#attaching.get(user) !== request) return;
       link.send({
         type: "ATTACH",
@@ -217,7 +219,7 @@ export class Upstream {
     // The broker has lost the user, and with it its subscriptions. What lies here
     // is still its own; the app is told.
     user.brokerIncarnation = null;
-    this.#ledger.touch(user);
+    this.#commits.changed(user);
     user.app?.port.fail(asMomError(error));
     this.attach(user);
   }
@@ -273,7 +275,7 @@ export class Upstream {
       !sameBytes(user.brokerIncarnation, message.incarnation)
     ) {
       user.brokerIncarnation = message.incarnation.slice();
-      this.#ledger.touch(user);
+      this.#commits.changed(user);
     }
     const { flow } = user;
     flow.state = "attached";

@@ -18,7 +18,7 @@ import type { Store } from "../storage/store.ts";
 import type { AppBinding } from "./app_binding.ts";
 import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
-import type { Ledger, Saveable } from "./ledger.ts";
+import type { Commits, Saveable } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 import { UserFlow } from "./user_flow.ts";
@@ -36,7 +36,7 @@ type UserEntry = [
 
 /** What a user stands on. */
 export interface UserContext {
-  readonly ledger: Ledger;
+  readonly commits: Commits;
   readonly clock: Clock;
   readonly inboxBytesMax: number;
   /** A fresh key for a mark. */
@@ -92,7 +92,7 @@ export class User implements Saveable, InboxOwner {
     this.named = user.named;
     this.incarnation = user.incarnation;
     this.flow = new UserFlow(key);
-    this.inbox = new Inbox(context.ledger, this, inboxLog);
+    this.inbox = new Inbox(context.commits, this, inboxLog);
     this.goneMs = context.clock.monotonicMs();
   }
 
@@ -168,7 +168,7 @@ export class User implements Saveable, InboxOwner {
     }
     this.handle = app.handle;
     this.goneMs = null;
-    this.#context.ledger.touch(this);
+    this.#context.commits.changed(this);
     this.app = app;
     for (let i = 0; i < known.length; i += 4) {
       const [outcome, logId, from, to] = known.slice(i, i + 4);
@@ -202,7 +202,7 @@ export class User implements Saveable, InboxOwner {
       if (app.isHolding) {
         this.suspect = Math.max(this.suspect, this.#handedPosition);
       }
-      this.#context.ledger.touch(this);
+      this.#context.commits.changed(this);
     }
     this.inbox.restart();
     return app.isHolding || this.#waiting.length > 0;
@@ -312,8 +312,8 @@ export class User implements Saveable, InboxOwner {
   /** {@inheritDoc InboxOwner.onStored} */
   onStored(delivery: Delivery): void {
     this.#inboxPosition = Math.max(this.#inboxPosition, delivery.position);
-    this.#context.ledger.touch(this.mark(delivery.logId, true));
-    this.#context.ledger.touch(this);
+    this.#context.commits.changed(this.mark(delivery.logId, true));
+    this.#context.commits.changed(this);
   }
 
   /** {@inheritDoc InboxOwner.onCommitted} */
@@ -398,9 +398,9 @@ export class User implements Saveable, InboxOwner {
 
   #settleHere(mark: Mark, outcome: Outcome, from: number, to: number): void {
     mark.settle(outcome, from, to);
-    this.#context.ledger.touch(mark);
+    this.#context.commits.changed(mark);
     this.inbox.settled(mark.logId, from, to);
-    this.#context.ledger.after(() => {
+    this.#context.commits.whenDone(() => {
       if (this.flow.state === "attached") {
         this.flow.report(outcome, mark.logId, from, to);
       }
@@ -412,7 +412,7 @@ export class User implements Saveable, InboxOwner {
     const mark = this.mark(logId, true);
     mark.take(from, to);
     mark.settle(outcome, from, to);
-    this.#context.ledger.touch(mark);
+    this.#context.commits.changed(mark);
   }
 
   /**
@@ -453,7 +453,7 @@ export class User implements Saveable, InboxOwner {
       if (mark === null || mark.inside(from, to).length === 0) continue;
       mark.forget(from, to);
       if (mark.isEmpty) this.#marks.delete(logId);
-      this.#context.ledger.touch(mark);
+      this.#context.commits.changed(mark);
     }
   }
 
@@ -484,11 +484,11 @@ export class User implements Saveable, InboxOwner {
     this.flow.end();
     for (const mark of this.#marks.values()) {
       mark.forget(0, Number.MAX_SAFE_INTEGER);
-      this.#context.ledger.touch(mark);
+      this.#context.commits.changed(mark);
     }
     this.#marks.clear();
-    this.#context.ledger.touch(this);
-    this.#context.ledger.dropLog(this.inbox.log);
+    this.#context.commits.changed(this);
+    this.#context.commits.dropLog(this.inbox.log);
     await this.inbox.drop();
   }
 }

@@ -18,7 +18,7 @@ export interface Saveable {
 type Effect = () => void;
 
 /** Gathers changes and effects for the store's next group. */
-export class Ledger {
+export class Commits {
   #store: Store | null = null;
   #onFailed: (error: unknown) => void;
   #dirty = new Set<Saveable>();
@@ -50,7 +50,7 @@ export class Ledger {
   }
 
   /** `entity` changed: its entry is written with the next group. */
-  touch(entity: Saveable): void {
+  changed(entity: Saveable): void {
     this.#dirty.add(entity);
     this.#change();
   }
@@ -99,7 +99,7 @@ export class Ledger {
   }
 
   /** Runs `effect` once everything that changed until now is on disk. */
-  after(effect: Effect): void {
+  whenDone(effect: Effect): void {
     if (this.#open) this.#effects.push(effect);
     else if (this.#sealed.length > 0) {
       this.#sealed[this.#sealed.length - 1].push(effect);
