@@ -21,6 +21,8 @@ const BYTES = 0x40;
 const TEXT = 0x60;
 const ARRAY = 0x80;
 const MAP = 0xa0;
+/** The longest head. */
+const HEAD_BYTES_MAX = 9;
 const FALSE = 0xf4;
 const TRUE = 0xf5;
 const NULL = 0xf6;
@@ -322,10 +324,11 @@ export class CborWriter {
 
   /** Writes the head for what was laid behind `start` and the room for it. */
   #putLengthHead(major: number, start: number, reserved: number): void {
+    // Before the length steps back: growing behind it would leave the content.
+    this.reserve(HEAD_BYTES_MAX);
     const length = this.#length - start - reserved;
     const needed = headBytes(length);
     if (needed !== reserved) {
-      this.reserve(Math.max(0, needed - reserved));
       this.#buffer.copyWithin(
         start + needed,
         start + reserved,

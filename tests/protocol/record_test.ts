@@ -709,3 +709,20 @@ Deno.test("decodeRecord() needs no time when small bytes announce much", () => {
   }
   assert(performance.now() - started < 20_000);
 });
+
+Deno.test("RecordBuffer keeps every record whole, wherever its memory has to grow", () => {
+  for (let capacity = 0; capacity < 64; capacity++) {
+    const buffer = new RecordBuffer({ capacity });
+    const values = Array.from(
+      { length: 300 },
+      (_, index) => index % 3 === 0 ? null : "x".repeat(index % 40),
+    );
+    for (const value of values) buffer.append(value);
+    const got: unknown[] = [];
+    forEachRecord(
+      buffer.take(),
+      (content) => got.push(decodeRecord(content).value),
+    );
+    assert.deepEqual(got, values, `capacity ${capacity}`);
+  }
+});
