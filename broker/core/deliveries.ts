@@ -44,6 +44,8 @@ export class Deliveries {
       else this.#fallBehind(flow, reader);
     }
     this.#flush(batch);
+    // What turned out to be the user's own, or too late, is settled now.
+    this.#state.commits.finish();
   }
 
   /** The flow's user has been told that it is attached: everything open is sent. */

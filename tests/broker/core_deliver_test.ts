@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { OUTCOME, TARGET_FLAG } from "../../protocol/messages.ts";
+import { eventually } from "../helpers/eventually.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
 import { App } from "./_app.ts";
 import { freshId } from "./_sim_handle.ts";
 import { type Wire, World } from "./_world.ts";
@@ -173,6 +175,25 @@ Deno.test("[P-8.6] a user does not get its own messages but for echo", async () 
   assert.deepEqual(app.numbers(), [2]);
   const { totals } = world.check();
   assert.deepEqual([totals.own, totals.pending], [1, 1]);
+});
+
+Deno.test("what is settled without a word from the client is on disk without one", async () => {
+  await using folder = await TempFolder.make();
+  {
+    await using world = await World.open({ data: folder.path });
+    const sender = await App.attach(world, world.connect(), "ana");
+    const reader = await App.attach(world, world.connect(), "ben");
+    await reader.subscribe("doors");
+    sender.send("doors", [1], { attributes: new Map([[1, 0]]) });
+    await world.store.committed();
+    const { position } = world.store;
+    assert.equal(world.check().totals.expired, 1);
+    // Nobody asks for this commit but the core.
+    await eventually("the commit", () => world.store.position > position);
+    await world.crash();
+  }
+  await using world = await World.open({ data: folder.path });
+  assert.equal(world.check().totals.expired, 1);
 });
 
 Deno.test("a message comes once however many of a user's filters match, and counts in each", async () => {
