@@ -90,6 +90,8 @@ export class Connection {
   #attachRequest = 0;
   #attachTimer: Timer | null = null;
   #isAttached = false;
+  /** Why the try before the one under way failed. */
+  #lastReason: MomError | null = null;
   #reason: MomError | null = null;
   #awayTimer: Timer | null = null;
   #running: Promise<void> | null = null;
@@ -128,7 +130,8 @@ export class Connection {
             `Cannot connect to "${
               formatAddress(address)
             }": no success within ${reconnectTimeoutMs} ms`,
-            { cause: this.#reason },
+            // The try under way has no failure yet: the one before tells more.
+            { cause: this.#reason ?? this.#lastReason },
           ),
         ));
     this.#running = this.#run();
@@ -158,6 +161,7 @@ export class Connection {
         await this.#converse();
       } catch (error) {
         this.#reason = toMomError(error, this.#options.address);
+        this.#lastReason = this.#reason;
       }
       this.#lose();
       if (this.#ending.signal.aborted) break;
