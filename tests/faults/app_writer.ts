@@ -48,8 +48,15 @@ async function publishOne(
   book.write({ kind: "attempt", writer, counter, topic, inTurn });
   try {
     const value = { w: writer, c: counter, p: padding };
-    const { offset } = await mom.publish(topic, value, { level });
-    book.write({ kind: "receipt", writer, counter, offset });
+    const receipt = await mom.publish(topic, value, { level });
+    const { offset } = receipt;
+    book.write({
+      kind: "receipt",
+      writer,
+      counter,
+      level: receipt.level,
+      offset,
+    });
   } catch (error) {
     const code = error instanceof MomError ? error.code : String(error);
     book.write({ kind: "failure", writer, counter, code });

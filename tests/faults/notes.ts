@@ -27,7 +27,13 @@ export type Note =
     inTurn?: boolean;
   }
   /** After its receipt. */
-  | { kind: "receipt"; writer: string; counter: number; offset?: number }
+  | {
+    kind: "receipt";
+    writer: string;
+    counter: number;
+    level: "daemon" | "broker";
+    offset?: number;
+  }
   /** After its failure. */
   | { kind: "failure"; writer: string; counter: number; code: string }
   /** A message came out of the library, before its acknowledgement leaves. */

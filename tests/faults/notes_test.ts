@@ -14,7 +14,13 @@ const writing: Note[] = [
   { kind: "attempt", writer: "ana.1", counter: 1, topic: "t" },
   { kind: "attempt", writer: "ana.1", counter: 2, topic: "t" },
   { kind: "attempt", writer: "ana.1", counter: 3, topic: "t" },
-  { kind: "receipt", writer: "ana.1", counter: 0, offset: 7 },
+  {
+    kind: "receipt",
+    writer: "ana.1",
+    counter: 0,
+    level: "daemon",
+    offset: 7,
+  },
   { kind: "failure", writer: "ana.1", counter: 1, code: "outbox_full" },
   { kind: "failure", writer: "ana.1", counter: 2, code: "outcome_unknown" },
 ];
