@@ -16,6 +16,8 @@ export interface CampaignOptions {
   seed: number;
   /** Whether apps are killed too; `mixed`: in every second stretch of a stage. */
   appsToo: boolean | "mixed";
+  /** As in `RoundOptions`. */
+  isStrict?: boolean;
   /** Rounds on one stage. @default {10} */
   roundsPerStage?: number;
   /** Told of each round, as a line of text. */
@@ -63,7 +65,7 @@ async function playStage(
     const plan = makePlan({ seed, appsToo: options.appsToo });
     const startMs = performance.now();
     stage.round = round;
-    last = await playNamed(stage, plan, options.appsToo);
+    last = await playNamed(stage, plan, options);
     report.rounds++;
     report.kills += countKills(plan);
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
@@ -82,11 +84,11 @@ async function playStage(
 async function playNamed(
   stage: Stage,
   plan: ReturnType<typeof makePlan>,
-  appsToo: boolean,
+  { appsToo, isStrict }: { appsToo: boolean; isStrict?: boolean },
 ): Promise<RoundReport> {
   const failures: string[] = [];
   try {
-    const report = await playRound(stage, plan);
+    const report = await playRound(stage, plan, { isStrict });
     if (report.failures.length === 0) return report;
     failures.push(...report.failures);
   } catch (error) {
@@ -102,6 +104,8 @@ function tellSums({ verdict }: RoundReport): string {
   const { acknowledged, unknown } = verdict.attempts;
   const taken = verdict.tallies.map((tally) => tally.taken).join("+");
   const again = verdict.tallies.reduce((sum, tally) => sum + tally.again, 0);
+  const overtaken = verdict.findings.length;
   return `so far ${acknowledged} acknowledged, ${unknown} unknown, ` +
-    `${taken} taken, ${again} again and marked`;
+    `${taken} taken, ${again} again and marked` +
+    (overtaken > 0 ? `, ${overtaken} overtaken over topics` : "");
 }

@@ -9,8 +9,9 @@
  *   again only if it was not confirmed to the life before, which must have
  *   ended without it, and then it is marked `redelivered`.
  * - Per writer and topic the messages come in the order of publishing, within
- *   a life and over all lives; over all topics too where the writer awaited each
- *   receipt. Per topic the offsets rise within a life.
+ *   a life and over all lives. Per topic the offsets rise within a life.
+ * - Told apart, as `overtaken`: a message that comes behind a later one of another
+ *   topic, though its writer awaited each receipt.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *
@@ -86,6 +87,7 @@ export const FINDING_KINDS = [
   "duplicated",
   "unflagged",
   "reordered",
+  "overtaken",
   "unexpected",
   "inconsistent",
 ] as const;
@@ -191,7 +193,7 @@ class ReaderTrial {
   /** Message → index of the life that took it last. */
   readonly #takenIn = new Map<string, number>();
   readonly #offsetOf = new Map<string, number>();
-  /** Stream → highest counter among first takes. */
+  /** `writer topic` → highest counter among first takes. */
   readonly #highest = new Map<string, number>();
   readonly #perTopic = new Map<string, number>();
   #again = 0;
@@ -232,23 +234,25 @@ class ReaderTrial {
       this.#checkOffset(take, name);
       const news = this.#checkAgain(take, name, index);
       if (news === "doubled") continue;
-      const stream = this.#streamOf(take);
+      const stream = `${take.writer} ${take.topic}`;
       const falls = [
         fallsBehind(counters, `${stream} of this life`, take.counter),
         fallsBehind(offsets, `offsets of ${take.topic}`, take.offset),
         news === "first" && fallsBehind(this.#highest, stream, take.counter),
       ].filter((fall) => fall !== false);
       if (falls.length > 0) this.#add("reordered", `${name}: ${falls[0]}`);
+      else if (this.#isInTurn(take)) {
+        const all = `all of ${take.writer}`;
+        const fall = fallsBehind(counters, all, take.counter);
+        if (fall !== false) this.#add("overtaken", `${name}: ${fall}`);
+      }
     }
   }
 
-  /** Within what the counters must rise. */
-  #streamOf(take: Take): string {
+  /** Whether the writer published nothing before it knew what became of this. */
+  #isInTurn(take: Take): boolean {
     const attempt = this.#published.byKey.get(messageKey(take));
-    // Who gave up on a publish goes on before that is decided.
-    return attempt?.inTurn && attempt.outcome === "acknowledged"
-      ? `all of ${take.writer}`
-      : `${take.writer} ${take.topic}`;
+    return attempt?.inTurn === true && attempt.outcome === "acknowledged";
   }
 
   #checkExpected(take: Take, name: string): void {

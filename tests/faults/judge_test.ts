@@ -175,7 +175,7 @@ Deno.test("judge() tells offsets and senders that do not agree", () => {
   );
 });
 
-Deno.test("judge() holds who awaited each receipt to the order over all topics", () => {
+Deno.test("judge() tells what overtook itself over topics though its writer awaited each receipt", () => {
   for (const inTurn of [false, true]) {
     const attempts = all.map((counter) => ({
       writer: "w",
@@ -191,7 +191,7 @@ Deno.test("judge() holds who awaited each receipt to the order over all topics",
     const base = history([life(takes)]);
     const readers = [{ ...base.readers[0], filters: ["t/+"] }];
     const found = kinds({ ...base, attempts, readers });
-    assert.deepEqual(found, inTurn ? ["reordered"] : []);
+    assert.deepEqual(found, inTurn ? ["overtaken"] : []);
   }
 });
 
