@@ -14,6 +14,7 @@
 
 import type { Clock } from "../protocol/clock.ts";
 import { OUTCOME, type Outcome, TARGET_FLAG } from "../protocol/messages.ts";
+import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Store } from "../storage/store.ts";
 import type { AppBinding } from "./app_binding.ts";
 import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
@@ -70,6 +71,11 @@ export class User implements Saveable, InboxOwner {
   isEnded = false;
   #context: UserContext;
   #marks = new Map<number, Mark>();
+  /**
+   * Told to the broker and not confirmed, of what it answers for: a delivery of it
+   * may be on its way already, begun before the broker heard.
+   */
+  #told = new Map<number, OffsetSet>();
   #waiting: Delivery[] = [];
   #waitingSinceMs = 0;
   #withheld = 0;
@@ -213,19 +219,21 @@ export class User implements Saveable, InboxOwner {
   /** A delivery came over the link. What is here already is passed over. */
   receive(delivery: Delivery): void {
     const { logId, base, count, batch } = delivery;
+    const here = [this.app?.pushed.get(logId), this.#told.get(logId)]
+      .filter((set) => set !== undefined);
     const mark = this.mark(logId, false);
-    const held = this.app?.pushed.get(logId);
-    if (mark === null && held === undefined) return this.#pass(delivery);
+    if (mark === null && here.length === 0) return this.#pass(delivery);
+    let parts = mark?.outside(base, base + count) ?? [[base, base + count]];
+    for (const set of here) {
+      parts = parts.flatMap(([from, to]) =>
+        set.missing(from, to).map(([a, b]): [number, number] => [a, b])
+      );
+    }
     let cost = costOf(batch.length);
-    for (
-      const [from, to] of mark?.outside(base, base + count) ??
-        [[base, base + count]]
-    ) {
-      for (const [a, b] of held?.missing(from, to) ?? [[from, to]]) {
-        const part = sliceDelivery(delivery, a, b);
-        cost -= costOf(part.batch.length);
-        this.#pass(part);
-      }
+    for (const [a, b] of parts) {
+      const part = sliceDelivery(delivery, a, b);
+      cost -= costOf(part.batch.length);
+      this.#pass(part);
     }
     if (cost > 0) this.flow.release(cost);
   }
@@ -373,6 +381,7 @@ export class User implements Saveable, InboxOwner {
     for (const [a, b] of elsewhere) {
       if (this.flow.state === "attached") {
         number = this.flow.report(outcome, logId, a, b);
+        this.#tell(logId, a, b);
       } else this.#keep(outcome, logId, a, b);
     }
     return number;
@@ -407,6 +416,19 @@ export class User implements Saveable, InboxOwner {
     });
   }
 
+  #tell(logId: number, from: number, to: number): void {
+    let set = this.#told.get(logId);
+    if (set === undefined) this.#told.set(logId, set = new OffsetSet());
+    set.add(from, to);
+  }
+
+  #untell(logId: number, from: number, to: number): void {
+    const set = this.#told.get(logId);
+    if (set === undefined) return;
+    set.remove(from, to);
+    if (set.end === 0) this.#told.delete(logId);
+  }
+
   /** Takes an outcome into custody that can't be told to the broker now. */
   #keep(outcome: Outcome, logId: number, from: number, to: number): void {
     const mark = this.mark(logId, true);
@@ -427,6 +449,7 @@ export class User implements Saveable, InboxOwner {
       const free = this.mark(logId, false)?.outside(from, to) ?? [[from, to]];
       for (const [a, b] of free) this.#keep(outcome as Outcome, logId, a, b);
     }
+    this.#told.clear();
   }
 
   /** For ATTACH: custody, outcomes, and what the handle holds that the broker answers for. */
@@ -449,6 +472,7 @@ export class User implements Saveable, InboxOwner {
     for (let i = 0; i < outcomes.length; i += 4) {
       const [outcome, logId, from, to] = outcomes.slice(i, i + 4);
       if (outcome <= OUTCOME.custody) continue;
+      this.#untell(logId, from, to);
       const mark = this.mark(logId, false);
       if (mark === null || mark.inside(from, to).length === 0) continue;
       mark.forget(from, to);

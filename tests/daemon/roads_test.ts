@@ -254,3 +254,23 @@ Deno.test("Daemon forwards a destroy made while there was no link before a new u
   assert.equal(attach.create, true);
   await next.close();
 });
+
+Deno.test("Daemon does not push what was acknowledged while its delivery was on the way", async () => {
+  await using all = await openAll();
+  const { app, broker } = all;
+  await app.attach(1 << 20, [OUTCOME.held, LOG, 0, 1]);
+  const { ref } = await broker.tape.next("ATTACH");
+  app.peer.send({
+    type: "ACK",
+    ref: 1,
+    number: 1,
+    outcomes: [OUTCOME.delivered, LOG, 0, 1],
+  });
+  const { number } = await broker.tape.next("ACK");
+  // Begun before the broker heard of the acknowledgement.
+  broker.peer!.send(delivery(ref, 0, "m0"));
+  broker.peer!.send({ type: "CONFIRM", ref, number });
+  broker.peer!.send(delivery(ref, 1, "m1"));
+  assert.equal((await app.tape.next("DELIVER")).baseOffset, 1);
+  assert.equal((await app.tape.next("CONFIRM")).number, 1);
+});
