@@ -5,8 +5,8 @@
  *   RECEIPT answers it.
  * - **Safe**: no link, or no receipt over it for a while. The batch, and before it
  *   every unanswered one of its stream, is committed to the outbox and answered
- *   with level `daemon`. While anything of a stream lies there, what comes
- *   later queues behind it, so that the stream stays in order.
+ *   with level `daemon`. While anything of a producer lies there, what comes
+ *   later of it queues behind, so that its messages stay in order.
  *
  * Both roads carry the same sequences; the broker skips what it has.
  *
@@ -107,7 +107,7 @@ export class Outbox {
     this.#producers.load(entries);
     await this.#log.visit(({ producer, topic, count, firstSequence }) => {
       const stream = this.#producers.stream(this.producer(producer, ""), topic);
-      stream.outboxCount += count;
+      stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
     });
   }
@@ -157,7 +157,7 @@ export class Outbox {
     const item = this.#rest(stream, this.#itemOf(producer, message));
     if (stream.join(item.firstSequence, waiter)) return;
     const isMoving = this.#port !== null && !this.#pace.isStalled;
-    if (!isMoving || stream.isInOutbox) this.#store(stream, item, waiter);
+    if (!isMoving || producer.isInOutbox) this.#store(stream, item, waiter);
     else if (item.firstSequence < stream.sender.nextSequence) {
       this.#sendLoose(stream, item, waiter);
     } else {
@@ -206,7 +206,7 @@ export class Outbox {
 
   #store(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
     this.#checkSpace(item.batch.length);
-    this.#shift(stream);
+    this.#shift(stream.producer.streams.values());
     if (item.firstSequence <= stream.storedLast) {
       // Older than what was on its way: the broker had answered it.
       return this.#answerKnown(stream, waiter);
@@ -235,32 +235,46 @@ export class Outbox {
     );
   }
 
-  /** Takes everything unanswered of a stream to the outbox; it stays on its way. */
-  #shift(stream: PublishStream): void {
-    if (stream.unstored === 0) return;
-    stream.unstored = 0;
-    for (const batch of stream.sender) {
-      const { tag } = batch;
-      if (tag.isStored) continue;
-      tag.isStored = true;
-      this.#log.store(stream, itemOf(stream, batch), {
-        onPiece: (from, to) => {
-          if (tag.isDone) return this.#log.settle(from, to);
-          if (tag.isDetached) return;
-          tag.stored.push([from, to]);
-          this.#log.take(from, to);
-        },
-        onDisk: () => {
-          for (const waiter of tag.waiters) answer(waiter, LEVEL.daemon, null);
-          tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
-          this.#drain();
-        },
-      });
+  /**
+   * Takes everything unanswered of some streams to the outbox; it stays on its way.
+   * In the order in which it was sent: a producer's messages keep their order over
+   * its topics, too.
+   */
+  #shift(streams: Iterable<PublishStream>): void {
+    const moved: [PublishStream, PendingBatch<BatchTag>][] = [];
+    for (const stream of streams) {
+      if (stream.unstored === 0) continue;
+      stream.unstored = 0;
+      for (const batch of stream.sender) {
+        if (!batch.tag.isStored) moved.push([stream, batch]);
+      }
     }
+    moved.sort(([, a], [, b]) =>
+      (a.request ?? Infinity) - (b.request ?? Infinity) || 0
+    );
+    for (const [stream, batch] of moved) this.#storeSent(stream, batch);
+  }
+
+  #storeSent(stream: PublishStream, batch: PendingBatch<BatchTag>): void {
+    const { tag } = batch;
+    tag.isStored = true;
+    this.#log.store(stream, itemOf(stream, batch), {
+      onPiece: (from, to) => {
+        if (tag.isDone) return this.#log.settle(from, to);
+        if (tag.isDetached) return;
+        tag.stored.push([from, to]);
+        this.#log.take(from, to);
+      },
+      onDisk: () => {
+        for (const waiter of tag.waiters) answer(waiter, LEVEL.daemon, null);
+        tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
+        this.#drain();
+      },
+    });
   }
 
   #stall(): void {
-    for (const stream of this.#pace.streams) this.#shift(stream);
+    this.#shift(this.#pace.streams);
     this.#wake();
   }
 
@@ -280,18 +294,15 @@ export class Outbox {
     this.#port = null;
     this.#pace.reset();
     this.#cancelRetry();
-    for (const stream of this.#producers.streams()) this.#park(stream);
+    this.#shift(this.#producers.streams());
+    for (const stream of this.#producers.streams()) {
+      if (stream.sender.size > 0) stream.detach();
+    }
     this.#log.releaseAll();
     const lost = new MomError("outcome_unknown", "The link ended too early");
     for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
     this.#wake();
-  }
-
-  #park(stream: PublishStream): void {
-    if (stream.sender.size === 0) return;
-    this.#shift(stream);
-    stream.detach();
   }
 
   /** A RECEIPT of the broker. */

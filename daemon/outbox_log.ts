@@ -127,7 +127,7 @@ export class OutboxLog {
     item: OutboxItem,
     handlers: StoreHandlers,
   ): void {
-    stream.outboxCount += item.count;
+    stream.countStored(item.count);
     for (const { bytes, count, index } of cutPieces(item.batch)) {
       const firstSequence = item.firstSequence + index;
       const previous = index === 0 ? item.previous : firstSequence - 1;

@@ -17,10 +17,17 @@ export class Producer {
   introduced = 0;
   /** Its handle is gone for good. */
   isEnded = false;
+  /** Its records in the outbox, of all topics. */
+  outboxCount = 0;
 
   constructor(id: Uint8Array, user: string) {
     this.id = id;
     this.user = user;
+  }
+
+  /** Whether what comes now must queue behind what lies in the outbox. */
+  get isInOutbox(): boolean {
+    return this.outboxCount > 0;
   }
 
   /** Whether nothing of it is anywhere. */

@@ -108,7 +108,7 @@ export class PublishStream implements Saveable {
   /** Last sequence of the outbox that the broker has, or refused for good. */
   drainedLast = 0;
   /** Records in the outbox. */
-  outboxCount = 0;
+  #outboxCount = 0;
   /** Batches in the sender that do not go to the outbox, so far. */
   unstored = 0;
   /** Waiting for level `broker` of what lies in the outbox, in order. */
@@ -151,14 +151,15 @@ export class PublishStream implements Saveable {
     } else if (this.#isStored) store.delete(TABLE.streams, this.key);
   }
 
-  /** Whether what comes now must queue behind what lies in the outbox. */
-  get isInOutbox(): boolean {
-    return this.outboxCount > 0;
-  }
-
   /** Whether nothing of it is anywhere. */
   get isIdle(): boolean {
-    return this.outboxCount === 0 && this.sender.size === 0;
+    return this.#outboxCount === 0 && this.sender.size === 0;
+  }
+
+  /** Records have gone to the outbox, or left it. */
+  countStored(records: number): void {
+    this.#outboxCount += records;
+    this.producer.outboxCount += records;
   }
 
   /** Puts an item behind the others that wait to be sent. */
@@ -221,7 +222,7 @@ export class PublishStream implements Saveable {
 
   #leaveOutbox(batch: PendingBatch<BatchTag>): void {
     const last = batch.firstSequence + batch.count - 1;
-    this.outboxCount -= batch.count;
+    this.countStored(-batch.count);
     this.drainedLast = Math.max(this.drainedLast, last);
     const waiters = this.outboxWaiters;
     while (waiters.length > 0 && waiters[0].last <= last) {

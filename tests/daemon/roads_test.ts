@@ -274,3 +274,29 @@ Deno.test("Daemon does not push what was acknowledged while its delivery was on 
   assert.equal((await app.tape.next("DELIVER")).baseOffset, 1);
   assert.equal((await app.tape.next("CONFIRM")).number, 1);
 });
+
+Deno.test("Daemon keeps a producer's order over its topics through the outbox", async () => {
+  await using all = await openAll();
+  const { app, broker, network } = all;
+  await app.attach(0);
+  const sequences = new Map<string, number>();
+  const publish = (topic: string, text: string) => {
+    const sequence = (sequences.get(topic) ?? 0) + 1;
+    sequences.set(topic, sequence);
+    app.publish(topic, sequence, text);
+  };
+  const order = ["a", "b", "a", "c", "b", "a"];
+  order.forEach((topic, index) => publish(topic, `${index}`));
+  for (const _ of order) await broker.tape.next("PUBLISH");
+  const again = broker.nextLink();
+  network.cut("127.0.0.1:7000");
+  const link = await again;
+  publish("d", "6");
+  const seen: unknown[] = [];
+  while (seen.length < 7) {
+    const { batch, request } = await broker.tape.next("PUBLISH");
+    seen.push(textOf(batch));
+    link.send({ type: "RECEIPT", request, level: 1, offset: null });
+  }
+  assert.deepEqual(seen, ["0", "1", "2", "3", "4", "5", "6"]);
+});
