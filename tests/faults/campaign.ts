@@ -65,7 +65,9 @@ async function playStage(
     const plan = makePlan({ seed, appsToo: options.appsToo });
     const startMs = performance.now();
     stage.round = round;
-    last = await playNamed(stage, plan, options);
+    const how = `--rounds ${round - first + 1} --seed ${options.seed + first}` +
+      (options.appsToo ? " --apps-too" : " --apps-alive");
+    last = await playNamed(stage, plan, { how, isStrict: options.isStrict });
     report.rounds++;
     report.kills += countKills(plan);
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
@@ -84,7 +86,7 @@ async function playStage(
 async function playNamed(
   stage: Stage,
   plan: ReturnType<typeof makePlan>,
-  { appsToo, isStrict }: { appsToo: boolean; isStrict?: boolean },
+  { how, isStrict }: { how: string; isStrict?: boolean },
 ): Promise<RoundReport> {
   const failures: string[] = [];
   try {
@@ -94,7 +96,6 @@ async function playNamed(
   } catch (error) {
     failures.push(`${error}`);
   }
-  const how = `--rounds 1 --seed ${plan.seed}${appsToo ? " --apps-too" : ""}`;
   throw new Error(
     [`The round of seed ${plan.seed} failed (${how})`, ...failures].join("\n"),
   );

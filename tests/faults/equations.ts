@@ -35,7 +35,8 @@ export function checkSums(sums: Sums): string[] {
 
 /**
  * Whether the counters are those of a history that has come to rest: nothing
- * pending, delivered what the apps took, published what they published.
+ * pending or given up, delivered what the apps took, published what they
+ * published.
  */
 export function checkCounts(
   sums: Sums,
@@ -43,7 +44,7 @@ export function checkCounts(
   verdict: Verdict,
 ): string[] {
   return [
-    ...checkPending(sums),
+    ...checkNone(sums),
     ...checkDelivered(sums, history, verdict),
     ...checkPublished(sums, history),
   ];
@@ -68,9 +69,19 @@ function checkPublishes(name: string, row: PublishCounts): string[] {
   ];
 }
 
-function checkPending(sums: Sums): string[] {
-  return sums.subscriptions.filter((row) => row.pending > 0).map((row) =>
-    `${row.user} ${row.filter} ${row.topic}: ${row.pending} still pending`
+/** What a history at rest has none of; nothing in it expires or is trimmed. */
+const NONE = ["pending", "deadLettered", "expired", "dropped"] as const;
+
+function checkNone(sums: Sums): string[] {
+  return sums.subscriptions.flatMap((row) =>
+    NONE.filter((name) => row[name] > 0).map((name) => {
+      const reasons = name === "dropped"
+        ? JSON.stringify(row.droppedReasons)
+        : "";
+      return `${row.user} ${row.filter} ${row.topic}: ${
+        row[name]
+      } ${name} ${reasons}`.trimEnd();
+    })
   );
 }
 

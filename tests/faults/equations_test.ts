@@ -84,7 +84,9 @@ Deno.test("checkCounts() holds the counters against what the apps counted", () =
   assert.deepEqual(check({ delivered: 4 }, 4), []);
   assert.equal(check({ delivered: 3 }).length, 1);
   assert.equal(check({ delivered: 5 }).length, 1);
-  assert.equal(check({ delivered: 4, pending: 1 }).length, 1);
+  for (const name of ["pending", "deadLettered", "expired", "dropped"]) {
+    assert.equal(check({ delivered: 4, [name]: 1 }).length, 1, name);
+  }
   assert.equal(check({ delivered: 4 }, 3).length, 1);
   assert.equal(check({ delivered: 4 }, 6).length, 1);
 });
