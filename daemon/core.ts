@@ -121,6 +121,11 @@ export class DaemonCore {
     }
     this.#upstream.load(store.takeEntries(TABLE.destroys));
     await this.outbox.load(store.takeEntries(TABLE.streams));
+    const handles = new Set<string>();
+    for (const { handle } of this.users.values()) {
+      if (handle !== null) handles.add(handle.toHex());
+    }
+    this.outbox.endAllBut((id) => handles.has(id.toHex()));
   }
 
   // Apps
@@ -247,12 +252,22 @@ export class DaemonCore {
     const known = this.users.get(message.name);
     if (!message.create) {
       if (
-        known !== undefined && sameBytes(known.incarnation, message.incarnation)
-      ) return known;
-      throw new MomError(
-        "user_expired",
-        `Cannot attach "${message.name}": the user ended while its handle was away`,
-      );
+        known === undefined ||
+        !sameBytes(known.incarnation, message.incarnation)
+      ) {
+        throw new MomError(
+          "user_expired",
+          `Cannot attach "${message.name}": the user ended while its handle was away`,
+        );
+      }
+      // Its producer has ended with it: what it sent would not be known again.
+      if (known.handle === null || !sameBytes(known.handle, message.handle)) {
+        throw new MomError(
+          "user_expired",
+          `Cannot attach "${message.name}": another handle took the name while this one was away`,
+        );
+      }
+      return known;
     }
     return known ?? this.#makeUser(message);
   }

@@ -83,6 +83,8 @@ export class Outbox {
   readonly #log: OutboxLog;
   readonly #pace: Pace;
   readonly #producers = new Producers();
+  /** Whose handle is gone, and what the broker was not told yet. */
+  readonly #ended = new Set<Producer>();
   #port: Port | null = null;
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
@@ -105,8 +107,9 @@ export class Outbox {
   /** Takes the streams that were stored and counts what lies in the outbox. */
   async load(entries: Map<number, Uint8Array>): Promise<void> {
     this.#producers.load(entries);
-    await this.#log.visit(({ producer, topic, count, firstSequence }) => {
+    await this.#log.visit(({ producer, topic, count, firstSequence }, end) => {
       const stream = this.#producers.stream(this.producer(producer, ""), topic);
+      stream.producer.outboxEnd = end;
       stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
     });
@@ -286,7 +289,7 @@ export class Outbox {
     this.#generation++;
     this.#drainNext = this.#log.begin;
     this.#drain();
-    for (const producer of this.#producers.all()) this.#tellEnded(producer);
+    this.#tellAllEnded();
   }
 
   /** The link is gone: what has no receipt goes to the outbox at once. */
@@ -413,7 +416,7 @@ export class Outbox {
   #goOn(stream: PublishStream): void {
     this.#send(stream);
     this.#drain();
-    if (stream.producer.isEnded) this.#tellEnded(stream.producer);
+    this.#tellAllEnded();
     this.#wake();
   }
 
@@ -532,14 +535,39 @@ export class Outbox {
   /** A handle is gone for good: once nothing of it is left, the broker may forget it. */
   endProducer(id: Uint8Array): void {
     const producer = this.#producers.find(id);
-    if (producer === undefined) return;
+    if (producer !== undefined) this.#end(producer);
+  }
+
+  /** As `endProducer`, for all but those that `isLiving`. */
+  endAllBut(isLiving: (id: Uint8Array) => boolean): void {
+    for (const producer of this.#producers.all()) {
+      if (!isLiving(producer.id)) this.#end(producer);
+    }
+  }
+
+  #end(producer: Producer): void {
     producer.isEnded = true;
-    this.#tellEnded(producer);
+    this.#ended.add(producer);
+    this.#tellAllEnded();
+  }
+
+  #tellAllEnded(): void {
+    for (const producer of this.#ended) {
+      if (!this.#isNowhere(producer)) continue;
+      // What the disk still holds would be sent again after a crash, to a broker
+      // that has forgotten the sequences: first the trim, then ENDED.
+      this.#context.commits.whenDone(() => this.#tellEnded(producer));
+    }
+  }
+
+  /** Whether nothing of a producer is on its way, or would come back from the disk. */
+  #isNowhere(producer: Producer): boolean {
+    return producer.isIdle && producer.outboxEnd <= this.#log.begin;
   }
 
   #tellEnded(producer: Producer): void {
     const port = this.#port;
-    if (!producer.isEnded || !producer.isIdle || port === null) return;
+    if (port === null || !this.#ended.delete(producer)) return;
     if (producer.streams.size > 0) {
       const request = this.#context.nextRequest();
       port.send({ type: "ENDED", request, producer: producer.id });

@@ -74,9 +74,9 @@ export class OutboxLog {
     return !this.#settled.has(base) && !this.#taken.has(base);
   }
 
-  /** Visits everything that is on disk, without its records. */
+  /** Visits everything that is on disk, without its records; `end` is the offset behind it. */
   async visit(
-    onItem: (item: OutboxItem) => void,
+    onItem: (item: OutboxItem, end: number) => void,
   ): Promise<void> {
     for (let next = this.begin; next < this.end;) {
       const results = await this.#read(next);
@@ -84,7 +84,7 @@ export class OutboxLog {
       for (const result of results) {
         next = result.base + result.count;
         if ("damaged" in result) continue;
-        onItem(decodeOutboxMeta(result.meta, result.count, result.body));
+        onItem(decodeOutboxMeta(result.meta, result.count, result.body), next);
       }
     }
   }
@@ -140,6 +140,7 @@ export class OutboxLog {
         meta: () => encodeOutboxMeta(part),
         done: (base) => {
           stream.storedLast = Math.max(stream.storedLast, last);
+          stream.producer.outboxEnd = base + count;
           this.#commits.changed(stream);
           handlers.onPiece?.(base, base + count);
           if (isLast) this.#commits.whenDone(() => handlers.onDisk());

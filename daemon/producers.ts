@@ -19,6 +19,8 @@ export class Producer {
   isEnded = false;
   /** Its records in the outbox, of all topics. */
   outboxCount = 0;
+  /** The offset behind its last record in the outbox's log; 0: it has none there. */
+  outboxEnd = 0;
 
   constructor(id: Uint8Array, user: string) {
     this.id = id;

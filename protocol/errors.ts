@@ -49,7 +49,8 @@ export const ERRORS = {
   },
   user_expired: {
     retriable: false,
-    meaning: "The user ended while its handle was away",
+    meaning:
+      "The user ended, or another handle took its name, while its handle was away",
   },
   unauthorized: { retriable: false, meaning: "The token is missing or wrong" },
   protocol_version: {

@@ -195,6 +195,15 @@ export class Attaching {
     if (!message.create && !isEqual(user.incarnation, message.incarnation)) {
       throw expired(id);
     }
+    // A daemon's handle is its process; a direct one ends when another takes over.
+    const isOver = session.role === "app" && !message.create &&
+      user.handle !== null && !isSameHandle(user, message.handle);
+    if (isOver) {
+      throw new MomError(
+        "user_expired",
+        `Cannot attach "${id}": another handle took the name while this one was away`,
+      );
+    }
     return user;
   }
 

@@ -5,7 +5,7 @@
  * PUBLISH ─ check ─ compare sequences ─┬─ items of up to 56 KiB ──────────┐
  *                                      └─ large record: staged, then a    ├─ commit ─ RECEIPT, deliveries
  *                                         pointer; what follows it of its ┘
- *                                         producer and topic waits in line
+ *                                         producer waits in line
  * ```
  *
  * @module
@@ -74,8 +74,11 @@ export class Publishing {
   readonly #state: State;
   readonly #deliveries: Deliveries;
   readonly #maxMessageBytes: number;
-  /** What waits behind a large record of the same producer and topic. */
-  readonly #lines = new Map<string, Job[]>();
+  /**
+   * What waits behind a large record of the same producer, to whatever topic: a
+   * producer's messages keep their order over its topics.
+   */
+  readonly #lines = new Map<Producer, Job[]>();
   readonly #staging = new Set<Promise<void>>();
   #lineBytes = 0;
   #waiters: (() => void)[] = [];
@@ -97,7 +100,7 @@ export class Publishing {
     const producer = this.#producerOf(session, message);
     const job = { session, message, producer };
     if (this.#lines.size > 0) {
-      const line = this.#lines.get(lineKey(job));
+      const line = this.#lines.get(producer);
       if (line !== undefined) {
         line.push(job);
         this.#lineBytes += message.batch.length;
@@ -316,15 +319,15 @@ export class Publishing {
     return topic;
   }
 
-  /** Opens a line: what follows of the same producer and topic waits in it. */
+  /** Opens a line: what follows of the same producer waits in it. */
   #openLine(rest: Rest): void {
-    const key = lineKey(rest.job);
+    const { producer } = rest.job;
     const line: Job[] = [];
-    this.#lines.set(key, line);
+    this.#lines.set(producer, line);
     const work = this.#serveLine(line, rest)
       .catch((error) => this.#state.onDefect(error))
       .finally(() => {
-        this.#lines.delete(key);
+        this.#lines.delete(producer);
         this.#staging.delete(work);
         this.relieve();
       });
@@ -395,10 +398,6 @@ export class Publishing {
       session.send({ type: "RECEIPT", request, level: LEVEL.broker, offset })
     );
   }
-}
-
-function lineKey({ producer, message }: Job): string {
-  return `${producer.key} ${message.topic}`;
 }
 
 function checkPublishTopic(topic: string): void {

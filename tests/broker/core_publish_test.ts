@@ -126,11 +126,27 @@ Deno.test("large and small records keep the order of their producer", async () =
 Deno.test("others go on while a large record is written", async () => {
   await using world = await World.open();
   const app = await App.attach(world, world.connect(), "ana");
-  const large = app.send("doors", [1], { bytes: 4 * 1024 * 1024 });
-  const small = app.send("windows", [2]);
+  const other = await App.attach(world, world.connect(), "ben");
+  const reader = await App.attach(world, world.connect(), "cleo");
+  await reader.subscribe("#");
+  app.send("doors", [1], { bytes: 4 * 1024 * 1024 });
+  other.send("windows", [2]);
   await world.settle();
-  const order = app.wire.all("RECEIPT").map(({ request }) => request);
-  assert.deepEqual(order, [small, large]);
+  assert.deepEqual(reader.numbers(), [2, 1]);
+});
+
+Deno.test("[P-8.9] a producer's messages keep their order over its topics", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben");
+  await reader.subscribe("#");
+  const topics = ["doors", "windows", "roof"];
+  for (let n = 0; n < 12; n++) {
+    const bytes = n % 4 === 1 ? 300_000 : 50;
+    app.send(topics[n % 3], [n], { bytes });
+  }
+  await world.settle();
+  assert.deepEqual(reader.numbers(), Array.from({ length: 12 }, (_, n) => n));
 });
 
 Deno.test("[P-8.5] attributes arrive; expires as what is left", async () => {

@@ -63,6 +63,29 @@ Deno.test("[P-5.4] another handle of an attached user finds a rival, the same on
   assert.equal(wire.all("ATTACHED").length, 1);
 });
 
+Deno.test("[P-5.2] a direct handle does not come back after another took its name", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  app.wire.cut();
+  const other = await App.attach(world, world.connect(), "ana");
+  other.wire.cut();
+  const wire = world.connect();
+  wire.send({
+    type: "ATTACH",
+    request: 1,
+    ref: 1,
+    name: "ana",
+    named: true,
+    incarnation: app.attached.incarnation,
+    create: false,
+    handle: app.handle,
+    credit: 0,
+    known: [],
+  });
+  await world.settle();
+  assert.equal(wire.all("ERROR")[0]?.code, "user_expired");
+});
+
 Deno.test("[P-5.7] another handle gets flagged what an earlier one may have had", async () => {
   await using world = await World.open();
   const sender = await App.attach(world, world.connect(), "ana");

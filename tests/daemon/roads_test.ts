@@ -300,3 +300,65 @@ Deno.test("Daemon keeps a producer's order over its topics through the outbox", 
   }
   assert.deepEqual(seen, ["0", "1", "2", "3", "4", "5", "6"]);
 });
+
+Deno.test("Daemon tells that a producer ended only when its disk holds nothing of it", async () => {
+  await using all = await openAll();
+  const { app, broker, network, connect } = all;
+  await app.attach(0);
+  const other = await connect(new ScriptedApp("ben"));
+  await other.attach(0);
+  const again = broker.nextLink();
+  network.cut("127.0.0.1:7000");
+  other.publish("doors", 1, "other");
+  await other.tape.next("RECEIPT");
+  app.publish("doors", 1, "mine");
+  await app.tape.next("RECEIPT");
+  app.peer.send({ type: "DETACH", request: 9, ref: 1 });
+  await app.tape.next("OK");
+  const link = await again;
+  const [first, second] = [
+    await broker.tape.next("PUBLISH"),
+    await broker.tape.next("PUBLISH"),
+  ];
+  assert.deepEqual([first, second].map(({ batch }) => textOf(batch)), [
+    "other",
+    "mine",
+  ]);
+  const receipt = { type: "RECEIPT", level: 1, offset: null } as const;
+  link.send({ ...receipt, request: second.request });
+  // Whatever comes behind is behind ENDED, had it been sent: the outbox still begins
+  // with what the other handle waits for.
+  other.publish("windows", 1, "behind");
+  assert.equal(textOf((await broker.tape.next("PUBLISH")).batch), "behind");
+  assert(!broker.tape.types().includes("ENDED"));
+  link.send({ ...receipt, request: first.request });
+  const { producer } = await broker.tape.next("ENDED");
+  assert.deepEqual(producer.toHex(), app.handle.toHex());
+  await other.close();
+});
+
+Deno.test("Daemon turns a handle away whose name another one took while it was away", async () => {
+  await using all = await openAll();
+  const { app, network, daemon, connect } = all;
+  await app.attach(0);
+  await app.close();
+  const other = await connect(new ScriptedApp("ana"));
+  await other.attach(0);
+  await other.close();
+  await app.connect(network, formatAddress(daemon.address), daemon.token);
+  app.peer.send({
+    type: "ATTACH",
+    request: 3,
+    ref: 1,
+    name: "ana",
+    named: true,
+    incarnation: app.incarnation,
+    create: false,
+    handle: app.handle,
+    credit: 0,
+    known: [],
+  });
+  const { code, message } = await app.tape.next("ERROR");
+  assert.equal(code, "user_expired");
+  assert.match(message, /another handle took the name/);
+});

@@ -10,8 +10,8 @@
  *   ended without it, and then it is marked `redelivered`.
  * - Per writer and topic the messages come in the order of publishing, within
  *   a life and over all lives. Per topic the offsets rise within a life.
- * - Told apart, as `overtaken`: a message that comes behind a later one of another
- *   topic, though its writer awaited each receipt.
+ * - A message does not come behind a later one of another topic, if its writer
+ *   awaited each receipt: `overtaken`.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *

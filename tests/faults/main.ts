@@ -21,7 +21,6 @@ async function run(): Promise<number> {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       "apps-too": { type: "boolean", default: false },
       "apps-alive": { type: "boolean", default: false },
-      strict: { type: "boolean", default: false },
       "rounds-per-stage": { type: "string", default: "10" },
     },
   });
@@ -33,7 +32,6 @@ async function run(): Promise<number> {
       seed: Number(values.seed),
       roundsPerStage: Number(values["rounds-per-stage"]),
       appsToo,
-      isStrict: values.strict,
       onRound: say,
     });
     say(

@@ -25,11 +25,6 @@ export interface RoundReport {
 export interface RoundOptions {
   /** How long the system has to come to rest. @default {30_000} */
   restWithinMs?: number;
-  /**
-   * Whether a writer that awaits each receipt is held to its order over all
-   * topics, too. @default {false}
-   */
-  isStrict?: boolean;
 }
 
 /** How many findings of one kind a report tells in full. */
@@ -42,7 +37,7 @@ export async function playRound(
   plan: Plan,
   options: RoundOptions = {},
 ): Promise<RoundReport> {
-  const { restWithinMs = 30_000, isStrict = false } = options;
+  const { restWithinMs = 30_000 } = options;
   const startMs = performance.now();
   const works = [
     ...stage.apps.map((app) => playApp(stage, plan, app.role.name, startMs)),
@@ -63,24 +58,20 @@ export async function playRound(
   } catch (error) {
     failures.push(`${error}`, ...await stage.describe());
   }
-  return await conclude(stage, failures, isStrict);
+  return await conclude(stage, failures);
 }
 
 /** Judges all notes so far, and the broker's sums. */
 async function conclude(
   stage: Stage,
   failures: string[],
-  isStrict: boolean,
 ): Promise<RoundReport> {
   const lives = (await Promise.all(stage.apps.map((app) => app.notes())))
     .flat();
   const history = toHistory(lives);
   const verdict = judge(history);
   const sums = await stage.cluster.brokerStatus();
-  const kinds = FINDING_KINDS.filter((kind) =>
-    isStrict || kind !== "overtaken"
-  );
-  const findings = kinds.flatMap((kind) =>
+  const findings = FINDING_KINDS.flatMap((kind) =>
     shorten(
       verdict.findings.filter((finding) => finding.kind === kind)
         .map(({ user, detail }) => `${kind} at ${user}: ${detail}`),
