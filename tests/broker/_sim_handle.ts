@@ -228,7 +228,8 @@ export class SimHandle {
     const next = new SimHandle(
       { name, ref, isDaemon, handle, incarnation, fates },
     );
-    next.create = this.create;
+    // A new app knows no incarnation; a daemon's next process does.
+    next.create = this.isDaemon ? this.create : true;
     next.custody = this.custody;
     next.#unconfirmed = this.#unconfirmed.map((each) => ({
       ...each,
