@@ -172,9 +172,9 @@ export class Mom implements AsyncDisposable {
   /**
    * Publishes one value. The receipt says on whose disk it is for certain.
    *
-   * What was encoded is sent in order; values published to a topic without
-   * waiting in between travel together. Each call that is not waited for keeps
-   * its message in memory until the receipt.
+   * What was encoded is sent in the order of the calls, over all topics; values
+   * published to one topic without waiting in between travel together. Each call
+   * that is not waited for keeps its message in memory until the receipt.
    *
    * @param topic An exact topic, or a typed one.
    * @param value null, undefined, boolean, number, bigint within 64 bits, string,
