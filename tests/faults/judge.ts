@@ -10,8 +10,8 @@
  *   ended without it, and then it is marked `redelivered`.
  * - Per writer and topic the messages come in the order of publishing, within
  *   a life and over all lives. Per topic the offsets rise within a life.
- * - A message does not come behind a later one of another topic, if its writer
- *   awaited each receipt: `overtaken`.
+ * - Within a life a writer's messages come in the order of publishing over all
+ *   topics, too: else one is `overtaken`.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *
@@ -36,8 +36,6 @@ export interface Attempt {
   /** Numbers the writer's publishes over all topics, rising. */
   counter: number;
   topic: string;
-  /** Whether the writer had the answers to all before it when it published this. */
-  inTurn?: boolean;
   /** `unknown`: the process died or the wait ended before the answer. */
   outcome: AttemptOutcome;
   /** The offset in the receipt, if it told one. */
@@ -241,18 +239,12 @@ class ReaderTrial {
         news === "first" && fallsBehind(this.#highest, stream, take.counter),
       ].filter((fall) => fall !== false);
       if (falls.length > 0) this.#add("reordered", `${name}: ${falls[0]}`);
-      else if (this.#isInTurn(take)) {
+      else {
         const all = `all of ${take.writer}`;
         const fall = fallsBehind(counters, all, take.counter);
         if (fall !== false) this.#add("overtaken", `${name}: ${fall}`);
       }
     }
-  }
-
-  /** Whether the writer published nothing before it knew what became of this. */
-  #isInTurn(take: Take): boolean {
-    const attempt = this.#published.byKey.get(messageKey(take));
-    return attempt?.inTurn === true && attempt.outcome === "acknowledged";
   }
 
   #checkExpected(take: Take, name: string): void {

@@ -24,7 +24,6 @@ export type Note =
     writer: string;
     counter: number;
     topic: string;
-    inTurn?: boolean;
   }
   /** After its receipt. */
   | {
@@ -138,8 +137,8 @@ function collectAttempts(
     const { writer, counter } = note;
     const key = `${writer}#${counter}`;
     if (note.kind === "attempt") {
-      const { topic, inTurn } = note;
-      attempts.set(key, { writer, counter, topic, inTurn, outcome: "unknown" });
+      const { topic } = note;
+      attempts.set(key, { writer, counter, topic, outcome: "unknown" });
       onWriter(writer);
       continue;
     }
