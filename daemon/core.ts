@@ -204,11 +204,10 @@ export class DaemonCore {
     const app = new AppBinding(
       port,
       message.ref,
-      message.handle,
+      this.outbox.producer(message.handle, user.name),
       message.credit,
     );
     user.bind(app, message.known);
-    this.outbox.producer(message.handle, user.name);
     this.#options.commits.whenDone(() => {
       port.send({
         type: "ATTACHED",
@@ -294,8 +293,7 @@ export class DaemonCore {
       );
     }
     this.#checkPublish(message);
-    const producer = this.outbox.producer(app.handle, user.name);
-    this.outbox.publish(port, producer, message);
+    this.outbox.publish(port, app.producer, message);
     return this.outbox.room() ?? undefined;
   }
 

@@ -73,9 +73,8 @@ export class Attaching {
     user.flow = flow;
     session.flows.set(message.ref, flow);
     if (session.role === "app") {
-      session.producers.clear();
-      session.producers.set(
-        message.handle.toHex(),
+      session.dismiss();
+      session.admit(
         this.#state.producers.introduce(
           message.handle,
           user.id,
@@ -93,10 +92,10 @@ export class Attaching {
     const { user } = flow;
     this.#unbind(flow);
     if (session.role === "app") {
-      for (const producer of session.producers.values()) {
+      for (const producer of session.producers) {
         this.#state.producers.forget(producer);
       }
-      session.producers.clear();
+      session.dismiss();
       if (!user.named) this.#state.endUser(user);
     }
     if (!user.isGone && this.#hasNothingOut(user)) {
@@ -128,7 +127,7 @@ export class Attaching {
   lost(session: Session): void {
     session.isLost = true;
     for (const flow of [...session.flows.values()]) this.#unbind(flow);
-    session.producers.clear();
+    session.dismiss();
     this.#state.commits.finish();
   }
 
@@ -155,7 +154,7 @@ export class Attaching {
       );
     }
     if (flow !== null) this.#unbind(flow);
-    if (session.role === "app") session.producers.clear();
+    if (session.role === "app") session.dismiss();
     this.#forgetProducerOf(user);
     this.#state.endUser(user);
   }

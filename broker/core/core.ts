@@ -184,7 +184,7 @@ export class Core {
   tickSlowly(): void {
     const present = new Set<string>();
     for (const session of this.#sessions) {
-      for (const id of session.producers.keys()) present.add(id);
+      for (const { id } of session.producers) present.add(id.toHex());
     }
     this.#retention.forgetProducers((id) => present.has(id));
   }
@@ -255,15 +255,15 @@ export class Core {
     const sender = userOf(name, session.machine);
     const nowMs = this.#state.nowMs();
     const producer = this.#state.producers.introduce(id, sender, nowMs);
-    session.producers.set(id.toHex(), producer);
+    session.admit(producer);
     this.#state.commits.finish();
   }
 
   #ended(session: Session, request: number, id: Uint8Array): void {
-    const producer = session.producers.get(id.toHex()) ??
+    const producer = session.producer(id) ??
       (session.role === "daemon" ? this.#state.producers.get(id) : undefined);
     if (producer !== undefined) this.#state.producers.forget(producer);
-    session.producers.delete(id.toHex());
+    session.dismiss(id);
     this.#state.commits.whenDone(() => session.send({ type: "OK", request }));
     this.#state.commits.finish();
   }
