@@ -390,6 +390,8 @@ export class DaemonCore {
   #end(user: User): void {
     this.users.delete(user.name);
     this.#byKey.delete(user.key);
+    // Of one that stayed away for too long: the others have said goodbye.
+    if (user.handle !== null) this.outbox.endProducer(user.handle);
     const { commits } = this.#options;
     user.end().catch((error) => commits.fail(error));
     this.#upstream.destroy(user);
