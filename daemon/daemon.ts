@@ -43,6 +43,8 @@ import {
   readTokenFile,
   tokenPath,
 } from "../program/tokens.ts";
+import type { BackupReport } from "../storage/backup.ts";
+import { backupInProcess } from "../storage/backup_process.ts";
 import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
 import { DaemonCore } from "./core.ts";
@@ -93,6 +95,7 @@ export class Daemon {
   readonly machine: string;
   /** Where HTTP listens, `HOST:PORT`; `null` if it is off. */
   readonly http: string | null;
+  readonly #data: string;
   #clock: Clock;
   #logger: Logger;
   #store: Store;
@@ -112,6 +115,7 @@ export class Daemon {
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
+    this.#data = parts.data;
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#store = parts.store;
@@ -261,6 +265,7 @@ export class Daemon {
         rejected: store.end(base.deadLog),
         http: httpAddress(options),
         entropy,
+        data: options.data,
         maxMessageBytes: options.maxMessageBytes ??
           DAEMON_DEFAULTS.maxMessageBytes,
       });
@@ -295,6 +300,24 @@ export class Daemon {
   /** News of the link and of refused publishes. Bounded at 100; the oldest are dropped. */
   events(): AsyncIterable<DaemonEvent> {
     return this.#events.iterate();
+  }
+
+  /**
+   * Copies the store as it is at this moment into a file, while the daemon goes
+   * on. A process of its own does it: where none may be started (`--allow-run`),
+   * use `deno task daemon backup FILE`.
+   *
+   * @param file The file to make.
+   * @param options `force`: replaces a file that is there.
+   * @throws {MomError} `unsupported` where no process may be started or the data
+   *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   */
+  backup(
+    file: string,
+    { force = false }: { force?: boolean } = {},
+  ): Promise<BackupReport> {
+    const main = new URL("./main.ts", import.meta.url);
+    return backupInProcess({ data: this.#data, file, force, main });
   }
 
   /** Finishes what was accepted, for at most 5 s, and ends. May be called twice. */
@@ -419,6 +442,7 @@ export class Daemon {
 }
 
 interface Parts {
+  readonly data: string;
   readonly clock: Clock;
   readonly entropy: typeof systemEntropy;
   readonly logger: Logger;
