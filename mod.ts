@@ -25,7 +25,7 @@
  * @module
  */
 
-export { type BackupReport, Broker } from "./broker/broker.ts";
+export { Broker } from "./broker/broker.ts";
 export { Daemon } from "./daemon/daemon.ts";
 export { Mom, topic, TypedTopic } from "./daemon/client.ts";
 export { ERRORS, MomError } from "./protocol/errors.ts";
@@ -61,6 +61,7 @@ export type {
 } from "./protocol/byte_stream.ts";
 export type { Clock, Entropy, Timer } from "./protocol/clock.ts";
 export type { ErrorCode } from "./protocol/errors.ts";
+export type { BackupReport } from "./broker/broker.ts";
 export type { PurgeReport, PurgeWish } from "./broker/core/purging.ts";
 export type { RetentionLimits } from "./broker/core/retention.ts";
 export type { LogFields, Logger } from "./program/log.ts";
@@ -71,6 +72,7 @@ export type {
   LinkStatus,
   OmittedRows,
   PublishCounts,
+  RecoveryStatus,
   SessionStatus,
   StatusQuery,
   StatusReport,

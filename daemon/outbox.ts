@@ -29,6 +29,7 @@ import {
   type Receipt,
 } from "../protocol/messages.ts";
 import type { Port } from "./app_binding.ts";
+import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { OutboxLog } from "./outbox_log.ts";
@@ -62,10 +63,14 @@ export interface OutboxContext {
   /** The store's log of outbox items, and that of what the broker refused for good. */
   readonly outboxLog: number;
   readonly deadLog: number;
+  /** Where the broker's epoch is kept. */
+  readonly base: Base;
   /** A number for a request to the broker; it grows. */
   nextRequest(): number;
   /** The broker refused for good what had a receipt of level `daemon`. */
   onRejected(producer: Producer, item: RejectedItem): void;
+  /** The broker does not have any more what it had. */
+  onLost(producer: Producer, topic: string, count: number): void;
   /** The broker's answers make no sense: the link is of no use. */
   onConfused(error: MomError): void;
 }
@@ -113,6 +118,10 @@ export class Outbox {
       stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
     });
+    const { brokerEpoch } = this.#context.base;
+    for (const stream of this.#producers.streams()) {
+      stream.noteHad(stream.drainedLast, brokerEpoch);
+    }
   }
 
   /** Records in the outbox. */
@@ -318,6 +327,8 @@ export class Outbox {
     const stream = this.#pace.answered(request);
     const batch = stream?.sender.answered(request) ?? null;
     if (stream === null || batch === null) return;
+    const last = batch.firstSequence + batch.count - 1;
+    stream.noteHad(last, this.#context.base.brokerEpoch);
     this.#done(stream, batch, offset);
     this.#goOn(stream);
   }
@@ -355,6 +366,7 @@ export class Outbox {
    */
   #repeat(stream: PublishStream, request: number, message: ErrorMessage): void {
     const { sender } = stream;
+    this.#countLost(stream, message);
     if (sender.first()?.tag.isStored === false) {
       const batch = stream.giveUp(request);
       for (const { port, request } of batch?.tag.waiters ?? []) {
@@ -371,6 +383,15 @@ export class Outbox {
       if (!(error instanceof MomError)) throw error;
       this.#context.onConfused(error);
     }
+  }
+
+  /** Tells what the broker has no more after its store was replaced by an older one. */
+  #countLost(stream: PublishStream, message: ErrorMessage): void {
+    const last = message.details?.get("last");
+    const { base, onLost } = this.#context;
+    if (typeof last !== "number") return;
+    const count = stream.missing(last, base.brokerEpoch);
+    if (count > 0) onLost(stream.producer, stream.topic, count);
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {

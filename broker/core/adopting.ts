@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Reader } from "./readers.ts";
 import type { State } from "./state.ts";
 
 /** Takes note of the store's epoch; if it is new, of what is from before it. */
@@ -19,9 +20,13 @@ export function adoptEpoch(state: State): void {
   totals.epochBefore = before;
   commits.changed(totals);
   let messages = 0;
+  totals.mayComeTwice = 0;
   for (const topic of state.topics.all()) {
     topic.inheritedEnd = state.topics.end(topic);
     messages += topic.inheritedEnd - store.begin(topic.log);
+    for (const reader of topic.readers) {
+      totals.mayComeTwice += pendingOf(reader, topic.inheritedEnd);
+    }
     commits.changed(topic);
   }
   for (const user of state.users.values()) {
@@ -36,5 +41,13 @@ export function adoptEpoch(state: State): void {
     to: store.epoch,
     position: store.position,
     messages,
+    mayComeTwice: totals.mayComeTwice,
   });
+}
+
+/** How many messages wait for a user, whatever the number of its subscriptions. */
+function pendingOf(reader: Reader, logEnd: number): number {
+  const end = Math.min(reader.claimEnd, logEnd);
+  const { floor } = reader.settled;
+  return Math.max(0, end - floor - reader.settled.countIn(floor, end));
 }

@@ -24,6 +24,8 @@ export class Totals implements Entity {
   epoch = 0;
   /** The epoch that went on in this one, 0 if it is the first. */
   epochBefore = 0;
+  /** Messages that waited when this epoch began: somebody may have had them. */
+  mayComeTwice = 0;
 
   /** @param bytes Its entry, if there is one. */
   constructor(bytes: Uint8Array | undefined) {
@@ -35,6 +37,7 @@ export class Totals implements Entity {
     if (!entry.hasMore) return;
     this.epoch = entry.number();
     this.epochBefore = entry.number();
+    this.mayComeTwice = entry.number();
   }
 
   toFields(): Field[] {
@@ -44,6 +47,7 @@ export class Totals implements Entity {
       this.ended.toFields(),
       this.epoch,
       this.epochBefore,
+      this.mayComeTwice,
     ];
   }
 }

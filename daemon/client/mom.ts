@@ -32,6 +32,7 @@ import {
   type ConnectSettings,
   readConnectOptions,
   readSubscribeOptions,
+  type SubscribeSettings,
 } from "./option_checks.ts";
 import type {
   ConnectOptions,
@@ -85,6 +86,8 @@ export class Mom implements AsyncDisposable {
   readonly #reconnectTimeoutMs: number;
   #peer: Peer | null = null;
   #requests = 0;
+  /** What this handle subscribed to, to be asked for again if a store forgets it. */
+  readonly #subscriptions = new Map<string, SubscribeSettings>();
   #user = "";
   /** What calls reject with when the handle is at its end. */
   #refusal: MomError | null = null;
@@ -108,6 +111,7 @@ export class Mom implements AsyncDisposable {
       deadlines,
       producer: handle,
       nextRequest,
+      onLost: (topic, count) => this.#onLost(topic, count),
     });
     this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
     this.#calls = new Calls(clock, nextRequest);
@@ -281,9 +285,13 @@ export class Mom implements AsyncDisposable {
         (request) => toSubscribe(request, USER_REF, text, settings),
         "already_subscribed",
       );
+      this.#subscriptions.set(text, settings);
       return true;
     } catch (error) {
-      if (settings.ifNew && hasCode(error, "already_subscribed")) return false;
+      if (hasCode(error, "already_subscribed")) {
+        this.#subscriptions.set(text, settings);
+        if (settings.ifNew) return false;
+      }
       throw error;
     }
   }
@@ -316,6 +324,7 @@ export class Mom implements AsyncDisposable {
     this.#requireOpen();
     const text = topicName(filter);
     checkFilter(text);
+    this.#subscriptions.delete(text);
     await this.#calls.call(
       (request) => ({
         type: "UNSUBSCRIBE",
@@ -556,8 +565,11 @@ export class Mom implements AsyncDisposable {
   #owner(): ConnectionOwner {
     return {
       onAttaching: () => this.#receiver.attaching(),
-      onAttached: (peer, attached, welcome) =>
-        this.#onAttached(peer, attached, welcome),
+      onAttached: (peer, attached, welcome, isReplaced) => {
+        if (isReplaced) this.#publisher.replaced();
+        this.#onAttached(peer, attached, welcome);
+        if (isReplaced) this.#onReplaced(welcome);
+      },
       onMessage: (message) => this.#onMessage(message),
       onDetached: () => {
         this.#publisher.detached();
@@ -580,6 +592,35 @@ export class Mom implements AsyncDisposable {
     this.#receiver.attached((message) => peer.send(message), attached);
     this.#calls.attached(peer);
     this.#publisher.attached(peer, welcome);
+  }
+
+  /** Another store: what this handle subscribed to may not be in it. */
+  #onReplaced({ role, epoch }: Welcome): void {
+    const reason =
+      `the ${role}'s store was replaced, it has epoch ${epoch} now`;
+    this.#events.emit({ type: "replaced", reason });
+    // A broker goes on from where its store began anew. A daemon only passes it on.
+    const from = role === "broker" ? "epoch" : "now";
+    for (const [filter, settings] of this.#subscriptions) {
+      this.#calls.call(
+        (request) => ({
+          ...toSubscribe(request, USER_REF, filter, settings),
+          from,
+          fromValue: 0,
+        }),
+        "already_subscribed",
+      ).catch((error) => {
+        if (hasCode(error, "already_subscribed")) return;
+        const reason = `cannot subscribe to "${filter}" again: ${error}`;
+        this.#events.emit({ type: "replaced", reason });
+      });
+    }
+  }
+
+  #onLost(topic: string, count: number): void {
+    const reason =
+      `${count} of "${topic}" had been acknowledged and may be gone`;
+    this.#events.emit({ type: "lost", topic, count, reason });
   }
 
   #onMessage(message: WireMessage): void {
@@ -612,7 +653,18 @@ export class Mom implements AsyncDisposable {
   }
 
   #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {
-    if (message.kind !== "rejected") return;
+    const { kind, details } = message;
+    if (kind === "epoch") {
+      const reason = `the broker's store was replaced, it has epoch ${
+        details?.get("to")
+      } now`;
+      return this.#events.emit({ type: "replaced", reason });
+    }
+    if (kind === "lost") {
+      const topic = String(details?.get("topic"));
+      return this.#onLost(topic, Number(details?.get("count")));
+    }
+    if (kind !== "rejected") return;
     const of = (key: string) => String(message.details?.get(key) ?? "unknown");
     this.#events.emit({
       type: "rejected",

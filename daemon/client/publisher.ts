@@ -53,6 +53,8 @@ export interface PublisherOptions {
   producer: Uint8Array;
   /** Numbers of requests, rising. */
   nextRequest(): number;
+  /** The other side's store was replaced, and does not have what had been acknowledged. */
+  onLost(topic: string, count: number): void;
 }
 
 /** A topic as apps name it. */
@@ -88,6 +90,9 @@ export class Publisher {
   readonly #ready = new Set<TopicQueue>();
   /** Who is to hear the answer to a request of this connection. */
   readonly #asked = new Map<number, TopicQueue>();
+  readonly #onLost: (topic: string, count: number) => void;
+  /** How often the other side's store was another one than before. */
+  #replacements = 0;
   #peer: Peer | null = null;
   #serverLevel: "daemon" | "broker" = "daemon";
   /** Sent and not answered at all. */
@@ -104,6 +109,12 @@ export class Publisher {
     this.#deadlines = options.deadlines;
     this.#producer = options.producer;
     this.#nextRequest = options.nextRequest;
+    this.#onLost = options.onLost;
+  }
+
+  /** The other side's store is another one: it may have less than was acknowledged. */
+  replaced(): void {
+    this.#replacements++;
   }
 
   /** Publishes one value. @throws What {@linkcode Mom.publish} rejects with. */
@@ -289,6 +300,7 @@ export class Publisher {
       );
     }
     const queue = new TopicQueue(name, this.#pool);
+    queue.replacements = this.#replacements;
     this.#queues.set(name, queue);
     return queue;
   }
@@ -478,6 +490,7 @@ export class Publisher {
       this.#asked.delete(batch.request);
       this.#leaveWindow(batch);
     }
+    this.#countLost(queue, last);
     // A daemon that has a batch does not say whether the broker has it too.
     const whole = queue.stream.outOfSequence(
       request,
@@ -493,6 +506,13 @@ export class Publisher {
     }
     for (const batch of queue.stream) batch.tag.isNoted = false;
     this.#makeReady(queue);
+  }
+
+  #countLost(queue: TopicQueue, last: number): void {
+    const { accepted } = queue.stream;
+    if (queue.replacements === this.#replacements) return;
+    queue.replacements = this.#replacements;
+    if (last < accepted) this.#onLost(queue.topic, accepted - last);
   }
 
   #leaveWindow(batch: PendingBatch<Outgoing>): void {

@@ -86,6 +86,8 @@ export class TopicQueue {
   readonly stream = new ProducerStream<Outgoing>();
   /** Whether it stands among those that have something to send. */
   isReady = false;
+  /** How often the other side's store had been replaced when it answered last. */
+  replacements = 0;
   /** What an asynchronous schema is still looking at; later publishes wait behind it. */
   gate: Promise<void> | null = null;
   readonly #pool: BufferPool;
