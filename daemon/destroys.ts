@@ -23,6 +23,8 @@ export class Destroy implements Saveable {
   /** The broker has confirmed it. */
   isDone = false;
   isForgotten = false;
+  /** Whether it is remembered once it is confirmed. */
+  isKept = true;
 
   constructor(key: number, name: string, incarnation: Uint8Array | null) {
     this.key = key;
@@ -56,14 +58,21 @@ export class Destroys {
       >(entries.get(key)!);
       const destroy = new Destroy(key, name, incarnation?.slice() ?? null);
       destroy.isDone = isDone;
+      destroy.isKept = incarnation !== null;
       this.#byKey.set(key, destroy);
       this.#nextKey = key + 1;
     }
   }
 
   /** One more. */
-  add(name: string, incarnation: Uint8Array | null): Destroy {
+  add(
+    name: string,
+    incarnation: Uint8Array | null,
+    isNamed: boolean,
+  ): Destroy {
     const destroy = new Destroy(this.#nextKey++, name, incarnation);
+    // Unnamed ones are many, and end at the broker by themselves.
+    destroy.isKept = isNamed && incarnation !== null;
     this.#byKey.set(destroy.key, destroy);
     this.#commits.changed(destroy);
     return destroy;
@@ -86,7 +95,7 @@ export class Destroys {
     if (destroy === undefined) return;
     destroy.isDone = true;
     // Without its incarnation it would end whoever has the name by then.
-    if (destroy.incarnation === null) this.#forget(destroy);
+    if (!destroy.isKept) this.#forget(destroy);
     this.#commits.changed(destroy);
     this.#forgetOldest();
   }

@@ -114,7 +114,8 @@ export class Upstream {
   destroy(user: User): void {
     this.#attaching.delete(user);
     this.#subscriptions.drop(user.key);
-    const { key } = this.#destroys.add(user.name, user.brokerIncarnation);
+    const { name, brokerIncarnation, named } = user;
+    const { key } = this.#destroys.add(name, brokerIncarnation, named);
     this.#commits.whenDone(() => this.#sendDestroy(key));
   }
 

@@ -263,7 +263,8 @@ export class User implements Saveable, InboxOwner {
   // Deliveries
 
   /** A delivery came over the link. What is here already is passed over. */
-  receive(delivery: Delivery): void {
+  receive(fresh: Delivery): void {
+    const delivery = this.#marked(fresh);
     const { logId, base, count, batch } = delivery;
     const here = [this.app?.pushed.get(logId), this.#told.get(logId)]
       .filter((set) => set !== undefined);
@@ -282,6 +283,14 @@ export class User implements Saveable, InboxOwner {
       this.#pass(part);
     }
     if (cost > 0) this.flow.release(cost);
+  }
+
+  /** What an earlier handle may have had is so for good, also in the inbox. */
+  #marked(delivery: Delivery): Delivery {
+    const isSuspect = this.#survivor === null &&
+      delivery.position <= this.flow.suspect;
+    if (!isSuspect) return delivery;
+    return { ...delivery, flags: delivery.flags | TARGET_FLAG.redelivered };
   }
 
   #pass(delivery: Delivery): void {
@@ -327,9 +336,7 @@ export class User implements Saveable, InboxOwner {
       return delivery.count;
     }
     const isOlder = epochOf(delivery.logId) !== this.epoch;
-    const isSuspect = isOlder || (this.#survivor === null &&
-      delivery.position <= this.flow.suspect);
-    const flags = isSuspect ? TARGET_FLAG.redelivered : 0;
+    const flags = isOlder ? TARGET_FLAG.redelivered : 0;
     const count = app.push(delivery, flags, nowMs);
     if (count > 0 && !isOlder) {
       app.pushedPosition = Math.max(app.pushedPosition, delivery.position);

@@ -86,8 +86,11 @@ export class Mom implements AsyncDisposable {
   readonly #reconnectTimeoutMs: number;
   #peer: Peer | null = null;
   #requests = 0;
-  /** What this handle subscribed to, to be asked for again if a store forgets it. */
-  readonly #subscriptions = new Map<string, SubscribeSettings>();
+  /**
+   * What this handle subscribed to, and what it ended (`null`): to be told again to a
+   * store that knows nothing of it.
+   */
+  readonly #subscriptions = new Map<string, SubscribeSettings | null>();
   #user = "";
   /** What calls reject with when the handle is at its end. */
   #refusal: MomError | null = null;
@@ -324,7 +327,7 @@ export class Mom implements AsyncDisposable {
     this.#requireOpen();
     const text = topicName(filter);
     checkFilter(text);
-    this.#subscriptions.delete(text);
+    this.#subscriptions.set(text, null);
     await this.#calls.call(
       (request) => ({
         type: "UNSUBSCRIBE",
@@ -602,16 +605,13 @@ export class Mom implements AsyncDisposable {
     // A broker goes on from where its store began anew. A daemon only passes it on.
     const from = role === "broker" ? "epoch" : "now";
     for (const [filter, settings] of this.#subscriptions) {
+      const code = settings === null ? "not_subscribed" : "already_subscribed";
       this.#calls.call(
-        (request) => ({
-          ...toSubscribe(request, USER_REF, filter, settings),
-          from,
-          fromValue: 0,
-        }),
-        "already_subscribed",
+        (request) => toRenew(request, filter, settings, from),
+        code,
       ).catch((error) => {
-        if (hasCode(error, "already_subscribed")) return;
-        const reason = `cannot subscribe to "${filter}" again: ${error}`;
+        if (hasCode(error, code)) return;
+        const reason = `cannot tell again of "${filter}": ${error}`;
         this.#events.emit({ type: "replaced", reason });
       });
     }
@@ -686,6 +686,19 @@ export class Mom implements AsyncDisposable {
     this.#receiver.expire(away, beganBeforeMs);
     this.#calls.reject(away, beganBeforeMs);
   }
+}
+
+/** A subscription, or its end, as it is told to another store. */
+function toRenew(
+  request: number,
+  filter: string,
+  settings: SubscribeSettings | null,
+  from: "epoch" | "now",
+): WireMessage {
+  const ref = USER_REF;
+  if (settings === null) return { type: "UNSUBSCRIBE", request, ref, filter };
+  const again = toSubscribe(request, ref, filter, settings);
+  return { ...again, from, fromValue: 0 };
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -127,6 +127,30 @@ export class Place implements AsyncDisposable {
     });
   }
 
+  /**
+   * Waits until so many messages are in the daemon's custody, as the broker knows
+   * too: what a handle at the daemon asks the broker comes behind that.
+   */
+  async custody(messages: number): Promise<void> {
+    await eventually(`${messages} messages in custody`, () => {
+      return this.daemon.status().inbox?.messages === messages;
+    });
+    const mom = await this.connect("custody");
+    // Each is on the daemon's disk before it is answered, behind what was there.
+    for (let n = 0; n < 2; n++) {
+      await mom.subscribe("nothing");
+      await mom.unsubscribe("nothing");
+    }
+    await mom.destroy();
+  }
+
+  /** Waits until everything that was taken is confirmed. */
+  async confirmed(): Promise<void> {
+    await eventually("nothing pending", () => {
+      return this.broker.status().totals.pending === 0;
+    });
+  }
+
   /** A handle at the daemon. */
   async connect(name: string, options: ConnectOptions = {}): Promise<Mom> {
     return await this.#connect({ daemon: DAEMON, name, ...options });
