@@ -25,6 +25,7 @@ export type Note =
     counter: number;
     topic: string;
     inTurn?: boolean;
+    atMs?: number;
   }
   /** After its receipt. */
   | {
@@ -33,6 +34,7 @@ export type Note =
     counter: number;
     level: "daemon" | "broker";
     offset?: number;
+    atMs?: number;
   }
   /** After its failure. */
   | { kind: "failure"; writer: string; counter: number; code: string }
@@ -138,8 +140,15 @@ function collectAttempts(
     const { writer, counter } = note;
     const key = `${writer}#${counter}`;
     if (note.kind === "attempt") {
-      const { topic, inTurn } = note;
-      attempts.set(key, { writer, counter, topic, inTurn, outcome: "unknown" });
+      const { topic, inTurn, atMs } = note;
+      attempts.set(key, {
+        writer,
+        counter,
+        topic,
+        inTurn,
+        beganMs: atMs,
+        outcome: "unknown",
+      });
       onWriter(writer);
       continue;
     }
@@ -148,6 +157,8 @@ function collectAttempts(
     if (note.kind === "failure") attempt.outcome = outcomeOf(note.code);
     else {
       attempt.outcome = "acknowledged";
+      attempt.level = note.level;
+      attempt.answeredMs = note.atMs;
       if (note.offset !== undefined) attempt.offset = note.offset;
     }
   }

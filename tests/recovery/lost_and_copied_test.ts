@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copy } from "./_copy.ts";
+import { copyFolder as copy } from "../helpers/copy_folder.ts";
 import { findWrongSums } from "../../program/status.ts";
 import { systemClock, systemEntropy } from "../../protocol/clock.ts";
 import { backupStore } from "../../storage/backup.ts";
