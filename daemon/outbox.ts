@@ -43,7 +43,7 @@ import {
   refuse,
   type Waiter,
 } from "./publish_stream.ts";
-import { type Producer, Producers } from "./producers.ts";
+import { type Gate, type Producer, Producers } from "./producers.ts";
 import type { PendingBatch } from "./stream.ts";
 
 /** Bytes of the outbox that may be on their way to the broker at a time. */
@@ -308,6 +308,7 @@ export class Outbox {
     this.#cancelRetry();
     this.#shift(this.#producers.streams());
     for (const stream of this.#producers.streams()) {
+      stream.producer.gate = null;
       if (stream.sender.size > 0) stream.detach();
     }
     this.#log.releaseAll();
@@ -435,6 +436,7 @@ export class Outbox {
   }
 
   #goOn(stream: PublishStream): void {
+    this.#openGate(stream);
     this.#send(stream);
     this.#drain();
     this.#tellAllEnded();
@@ -445,12 +447,45 @@ export class Outbox {
 
   #send(stream: PublishStream): void {
     if (this.#port === null || this.#retryTimer !== null) return;
-    while (stream.sender.waiting > 0) {
-      const request = this.#context.nextRequest();
-      const batch = stream.sender.next(request)!;
-      this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
-      const { previous } = batch;
-      this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
+    const { sender, producer } = stream;
+    while (sender.waiting > 0 && producer.gate === null) this.#sendOne(stream);
+  }
+
+  #sendOne(stream: PublishStream): void {
+    const { sender, producer } = stream;
+    const isUncertain = stream.isUncertain(this.#context.base.brokerEpoch);
+    const request = this.#context.nextRequest();
+    const batch = sender.next(request);
+    if (batch === null) return;
+    if (isUncertain) {
+      const order = Array.from({ length: sender.waiting }, () => stream);
+      producer.gate = { stream, order };
+    }
+    this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
+    const { previous } = batch;
+    this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
+  }
+
+  /** The broker has answered for the stream that the others wait for: they go on, in order. */
+  #openGate(stream: PublishStream): void {
+    const { producer } = stream;
+    const { gate } = producer;
+    if (gate?.stream !== stream || this.#retryTimer !== null) return;
+    producer.gate = null;
+    // What has to be sent again goes first.
+    const again = stream.sender.waiting -
+      gate.order.filter((each) => each === stream).length;
+    const order = [
+      ...Array.from({ length: Math.max(0, again) }, () => stream),
+      ...gate.order,
+    ];
+    for (const [index, next] of order.entries()) {
+      this.#sendOne(next);
+      const { gate } = producer as { gate: Gate | null };
+      if (gate === null) continue;
+      gate.order.length = 0;
+      gate.order.push(...order.slice(index + 1));
+      return;
     }
   }
 
@@ -535,6 +570,9 @@ export class Outbox {
   #retryLater(): void {
     this.#retryTimer ??= this.#context.clock.setTimer(RETRY_MS, () => {
       this.#retryTimer = null;
+      for (const { gate } of this.#producers.all()) {
+        if (gate !== null) this.#openGate(gate.stream);
+      }
       for (const stream of this.#producers.streams()) this.#send(stream);
       this.#drain();
     });

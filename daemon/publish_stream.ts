@@ -158,6 +158,11 @@ export class PublishStream implements Saveable {
     return this.#outboxCount === 0 && this.sender.size === 0;
   }
 
+  /** Whether the broker may have less of it than this daemon believes. */
+  isUncertain(epoch: number): boolean {
+    return this.#had.epoch !== epoch && this.sender.accepted > 0;
+  }
+
   /** The broker has, or had, everything up to `last`. */
   noteHad(last: number, epoch: number): void {
     if (epoch === this.#had.epoch && last <= this.#had.last) return;
@@ -193,6 +198,7 @@ export class PublishStream implements Saveable {
       this.sender = new ProducerStream(previous);
     }
     if (!tag.isStored) this.unstored++;
+    this.producer.gate?.order.push(this);
     this.sender.push({
       firstSequence,
       count: item.count,
