@@ -43,7 +43,7 @@ export class AppBinding {
   readonly producer: Producer;
   /** Pushed and undecided, by log id. */
   readonly pushed = new Map<number, OffsetSet>();
-  /** The last position that was pushed. */
+  /** The last position that was pushed, of the broker's present epoch. */
   pushedPosition = 0;
   /** ATTACHED was sent: what is pushed before it would belong to no flow (PROTOCOL 5.5). */
   isOpen = false;
@@ -106,7 +106,6 @@ export class AppBinding {
     });
     this.#sent += costOf(batch.length);
     this.hold(logId, base, base + count);
-    this.pushedPosition = Math.max(this.pushedPosition, position);
     return count;
   }
 

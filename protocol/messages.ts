@@ -185,7 +185,7 @@ const subscribe = declare(14, "SUBSCRIBE", {
   request,
   ref,
   filter: text,
-  from: v.picklist(["now", "earliest", "last", "offset", "time"]),
+  from: v.picklist(["now", "earliest", "last", "offset", "time", "epoch"]),
   fromValue: uint,
   manual: v.boolean(),
   echo: v.boolean(),

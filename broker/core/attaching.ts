@@ -66,6 +66,7 @@ export class Attaching {
       message.known,
       session.role === "daemon",
     );
+    if (session.role === "daemon") this.#takeBack(user, message.known);
     this.#takeHandle(user, message.handle);
     user.lastSeenMs = 0;
     this.#state.commits.changed(user);
@@ -84,6 +85,14 @@ export class Attaching {
     }
     this.#state.commits.whenDone(() => this.#attached(flow, message.request));
     this.#state.commits.finish();
+  }
+
+  #takeBack(user: User, known: readonly number[]): void {
+    const messages = this.#acknowledging.takeBack(user, known);
+    if (messages === 0) return;
+    // Its daemon had them, and may have handed them over.
+    user.suspect = Math.max(user.suspect, user.sentPosition);
+    this.#state.logger.warn("custody_returned", { user: user.id, messages });
   }
 
   /** Unbinds a user; an unnamed one of a direct handle ends. */

@@ -18,6 +18,7 @@ import { type AbsenceLimits, Attaching } from "./attaching.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Publishing } from "./publishing.ts";
+import { purge, type PurgeReport, type PurgeWish } from "./purging.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
 import { type Outlet, Session, type SessionOptions } from "./session.ts";
 import { State } from "./state.ts";
@@ -199,6 +200,15 @@ export class Core {
     return this.#state.topics.ofLog(log)?.name ?? null;
   }
 
+  /**
+   * Removes stored messages.
+   *
+   * @throws {MomError} `option_invalid`.
+   */
+  purge(wish: PurgeWish): PurgeReport {
+    return purge(this.#state, wish);
+  }
+
   /** The report. */
   status(query: StatusQuery): StatusReport {
     const uptimeMs = this.#state.nowMs() - this.#startMs;
@@ -227,8 +237,8 @@ export class Core {
 
   #checkMachine(machine: string, machineKey: Uint8Array): void {
     if (this.#state.machines.check(machine, machineKey) === "changed") {
-      this.#state.logger.warn("machine_lost", { machine });
-      this.#acknowledging.loseMachine(machine);
+      const messages = this.#acknowledging.loseMachine(machine);
+      this.#state.logger.warn("machine_lost", { machine, messages });
     }
     this.#state.commits.finish();
   }

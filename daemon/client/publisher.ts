@@ -55,6 +55,8 @@ export interface PublisherOptions {
   producer: Uint8Array;
   /** Numbers of requests, rising. */
   nextRequest(): number;
+  /** The other side's store was replaced, and does not have what had been acknowledged. */
+  onLost(topic: string, count: number): void;
 }
 
 /** A topic as apps name it. */
@@ -91,6 +93,14 @@ export class Publisher {
   #gate: Promise<void> | null = null;
   /** Who is to hear the answer to a request of this connection. */
   readonly #asked = new Map<number, TopicQueue>();
+  readonly #onLost: (topic: string, count: number) => void;
+  /** How often the other side's store was another one than before. */
+  #replacements = 0;
+  /**
+   * The first request of a topic to a store that was replaced: how far that one has
+   * come is not known. What is refused goes out again, so nothing overtakes it.
+   */
+  #probe: number | null = null;
   #peer: Peer | null = null;
   #serverLevel: "daemon" | "broker" = "daemon";
   /** Sent and not answered at all. */
@@ -107,6 +117,12 @@ export class Publisher {
     this.#deadlines = options.deadlines;
     this.#producer = options.producer;
     this.#nextRequest = options.nextRequest;
+    this.#onLost = options.onLost;
+  }
+
+  /** The other side's store is another one: it may have less than was acknowledged. */
+  replaced(): void {
+    this.#replacements++;
   }
 
   /** Publishes one value. @throws What {@linkcode Mom.publish} rejects with. */
@@ -168,6 +184,7 @@ export class Publisher {
   /** The connection is lost. */
   detached(): void {
     this.#peer = null;
+    this.#probe = null;
     this.#asked.clear();
     this.#windowBytes = 0;
     for (const queue of this.#queues.values()) {
@@ -183,6 +200,7 @@ export class Publisher {
     const queue = this.#asked.get(request);
     if (queue === undefined) return;
     const isFinal = level === LEVEL.broker;
+    this.#probed(queue, request);
     const noted = queue.stream.noted(request);
     if (noted === null) return;
     this.#leaveWindow(noted);
@@ -221,6 +239,7 @@ export class Publisher {
         refused.tag.callers.reject(asMomError(message));
       }
     }
+    this.#probed(queue, request);
     this.#goOn();
     return true;
   }
@@ -290,6 +309,7 @@ export class Publisher {
       );
     }
     const queue = new TopicQueue(name, this.#pool, this.#line);
+    queue.replacements = this.#replacements;
     this.#queues.set(name, queue);
     return queue;
   }
@@ -419,7 +439,7 @@ export class Publisher {
   #flush(): void {
     const peer = this.#peer;
     if (peer === null) return;
-    while (!this.#line.isEmpty) {
+    while (!this.#line.isEmpty && this.#probe === null) {
       if (this.#windowBytes > WINDOW_BYTES) return;
       if (peer.bufferedBytes > BEHIND_BYTES) {
         return this.#flushWhenDrained(peer);
@@ -447,6 +467,14 @@ export class Publisher {
       batch: batch.bytes,
       wanted: tag.isWanted ? LEVEL.broker : undefined,
     });
+    if (queue.replacements !== this.#replacements) this.#probe = request;
+  }
+
+  /** The other side has told how far it has come in a topic. */
+  #probed(queue: TopicQueue, request: number): void {
+    if (request !== this.#probe) return;
+    this.#probe = null;
+    queue.replacements = this.#replacements;
   }
 
   #attributesOf(tag: Outgoing): Map<number, unknown> | null {
@@ -471,6 +499,7 @@ export class Publisher {
       this.#asked.delete(batch.request);
       this.#leaveWindow(batch);
     }
+    this.#countLost(queue, last);
     // A daemon that has a batch does not say whether the broker has it too.
     const whole = queue.stream.outOfSequence(
       request,
@@ -486,6 +515,13 @@ export class Publisher {
     }
     for (const batch of queue.stream) batch.tag.isNoted = false;
     this.#lineUp();
+  }
+
+  #countLost(queue: TopicQueue, last: number): void {
+    const { accepted } = queue.stream;
+    if (queue.replacements === this.#replacements) return;
+    queue.replacements = this.#replacements;
+    if (last < accepted) this.#onLost(queue.topic, accepted - last);
   }
 
   #leaveWindow(batch: PendingBatch<Outgoing>): void {

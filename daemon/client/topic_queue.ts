@@ -88,6 +88,8 @@ export class BufferPool {
 export class TopicQueue {
   readonly topic: string;
   readonly stream = new ProducerStream<Outgoing>();
+  /** How often the other side's store had been replaced when it answered last. */
+  replacements = 0;
   readonly #pool: BufferPool;
   readonly #line: SendLine;
   #open: OpenBatch | null = null;

@@ -24,6 +24,7 @@ export type Note =
     writer: string;
     counter: number;
     topic: string;
+    atMs?: number;
   }
   /** After its receipt. */
   | {
@@ -32,6 +33,7 @@ export type Note =
     counter: number;
     level: "daemon" | "broker";
     offset?: number;
+    atMs?: number;
   }
   /** After its failure. */
   | { kind: "failure"; writer: string; counter: number; code: string }
@@ -137,8 +139,14 @@ function collectAttempts(
     const { writer, counter } = note;
     const key = `${writer}#${counter}`;
     if (note.kind === "attempt") {
-      const { topic } = note;
-      attempts.set(key, { writer, counter, topic, outcome: "unknown" });
+      const { topic, atMs } = note;
+      attempts.set(key, {
+        writer,
+        counter,
+        topic,
+        beganMs: atMs,
+        outcome: "unknown",
+      });
       onWriter(writer);
       continue;
     }
@@ -147,6 +155,8 @@ function collectAttempts(
     if (note.kind === "failure") attempt.outcome = outcomeOf(note.code);
     else {
       attempt.outcome = "acknowledged";
+      attempt.level = note.level;
+      attempt.answeredMs = note.atMs;
       if (note.offset !== undefined) attempt.offset = note.offset;
     }
   }
