@@ -367,11 +367,11 @@ export class Outbox {
    */
   #repeat(stream: PublishStream, request: number, message: ErrorMessage): void {
     const { sender, producer } = stream;
-    this.#countLost(stream, message);
-    // A broker with an older store misses what it had: that is gone, and no business
-    // of the app's. The producer's other batches wait for this one.
-    const isProbe = producer.gate?.stream === stream;
-    if (!isProbe && sender.first()?.tag.isStored === false) {
+    // A broker with an older store misses what it had, as this daemon knows: it is
+    // counted, and the producer's other batches wait until this one is sent again.
+    const isGone = this.#countLost(stream, message) > 0 &&
+      producer.gate?.stream === stream;
+    if (!isGone && sender.first()?.tag.isStored === false) {
       const batch = stream.giveUp(request);
       for (const { port, request } of batch?.tag.waiters ?? []) {
         port.send({ ...message, request });
@@ -389,13 +389,14 @@ export class Outbox {
     }
   }
 
-  /** Tells what the broker has no more after its store was replaced by an older one. */
-  #countLost(stream: PublishStream, message: ErrorMessage): void {
+  /** Tells, and gives, how much the broker has no more after its store was replaced by an older one. */
+  #countLost(stream: PublishStream, message: ErrorMessage): number {
     const last = message.details?.get("last");
     const { base, onLost } = this.#context;
-    if (typeof last !== "number") return;
+    if (typeof last !== "number") return 0;
     const count = stream.missing(last, base.brokerEpoch);
     if (count > 0) onLost(stream.producer, stream.topic, count);
+    return count;
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {
