@@ -84,7 +84,8 @@ export interface BrokerSettings {
 /** The broker's program. */
 export const BROKER_PROGRAM: ProgramSpec<typeof BROKER_SETTINGS> = {
   command: "deno task broker",
-  summary: "Keeps messages and hands them to those who subscribed.",
+  summary: "Keeps messages and hands them to those who subscribed. " +
+    "Commands beside it, each with its own --help: backup FILE, restore FILE, purge.",
   settings: BROKER_SETTINGS,
   operands: {
     names: ["HOST", "PORT"],

@@ -372,9 +372,10 @@ export class Outbox {
     const isGone = this.#countLost(stream, message) > 0 &&
       producer.gate?.stream === stream;
     if (!isGone && sender.first()?.tag.isStored === false) {
-      const batch = stream.giveUp(request);
-      for (const { port, request } of batch?.tag.waiters ?? []) {
-        port.send({ ...message, request });
+      // All of it: were a later one stored meanwhile, those before it would count
+      // as stored, too, when they come again.
+      for (const waiter of stream.giveBack(request)) {
+        waiter.port.send({ ...message, request: waiter.request });
       }
       return;
     }

@@ -228,6 +228,20 @@ export class PublishStream implements Saveable {
     return batch;
   }
 
+  /**
+   * Takes everything out, which is its app's to send again, if the request is that
+   * of a batch in here.
+   *
+   * @returns Who waits for it.
+   */
+  giveBack(request: number): Waiter[] {
+    const batches = [...this.sender];
+    if (!batches.some((batch) => batch.request === request)) return [];
+    this.unstored -= batches.filter(({ tag }) => !tag.isStored).length;
+    this.sender = new ProducerStream();
+    return batches.flatMap(({ tag }) => tag.waiters);
+  }
+
   /** A batch has its final answer: whoever waits for it is told. */
   finish(
     batch: PendingBatch<BatchTag>,

@@ -94,7 +94,8 @@ export interface DaemonSettings {
 /** The daemon's program. */
 export const DAEMON_PROGRAM: ProgramSpec<typeof DAEMON_SETTINGS> = {
   command: "deno task daemon",
-  summary: "Connects the apps of one machine with the broker.",
+  summary: "Connects the apps of one machine with the broker. " +
+    "Commands beside it, each with its own --help: backup FILE, restore FILE.",
   settings: DAEMON_SETTINGS,
   operands: {
     names: ["BROKER_HOST", "BROKER_PORT"],

@@ -156,10 +156,10 @@ export class Acknowledger implements Acknowledging {
   }
 
   /**
-   * ATTACHED: what ATTACH listed is committed, except what concerns another
-   * epoch, of which nobody can know (PROTOCOL 5.6).
+   * ATTACHED: what ATTACH listed is committed by a daemon. By a broker it is, but
+   * for what concerns another epoch, of which nobody can know (PROTOCOL 5.6).
    *
-   * @param epoch The one that is valid now; 0 when the daemon knows none yet.
+   * @param epoch The broker's, as of now; 0 at a daemon, which keeps all.
    */
   attached(epoch: number): void {
     for (const ack of this.#sent) {

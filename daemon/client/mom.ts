@@ -592,7 +592,8 @@ export class Mom implements AsyncDisposable {
   #onAttached(peer: Peer, attached: Attached, welcome: Welcome): void {
     this.#peer = peer;
     this.#user = attached.user;
-    this.#receiver.attached((message) => peer.send(message), attached);
+    const send = (message: WireMessage) => peer.send(message);
+    this.#receiver.attached(send, attached, welcome.role);
     this.#calls.attached(peer);
     this.#publisher.attached(peer, welcome);
   }

@@ -138,11 +138,12 @@ export class Receiver {
   attached(
     send: (message: WireMessage) => void,
     attached: { suspect: number; epoch: number },
+    role: "broker" | "daemon",
   ): void {
     this.#send = send;
     const { suspect: position, epoch } = attached;
     this.#suspect = { position, epoch };
-    this.#outcomes.attached(attached.epoch);
+    this.#outcomes.attached(role === "broker" ? epoch : 0);
     if (this.#waiters.size > 0) this.#rest();
     this.#tellIfSettled();
   }

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
 import { systemClock } from "../../protocol/clock.ts";
 import { OUTCOME } from "../../protocol/messages.ts";
-import { decodeRecord } from "../../protocol/record.ts";
+import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
 import type { DaemonOptions } from "../../daemon/options.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
 import {
+  BROKER,
   delivery,
   EPOCH,
   ScriptedApp,
@@ -383,4 +384,57 @@ Deno.test("[P-5.8] Daemon ends an unnamed user and its producer when its handle 
   assert.equal((await broker.tape.next("DESTROY")).name, "ana");
   const { producer } = await broker.tape.next("ENDED");
   assert.equal(producer.toHex(), app.handle.toHex());
+});
+
+Deno.test("Daemon gives back all of a stream that is out of sequence, and stores none of it behind a gap", async () => {
+  await using all = await openAll();
+  const { app, broker, network } = all;
+  await app.attach(0);
+  const publish = (firstSequence: number, previous: number) => {
+    app.peer.send({
+      type: "PUBLISH",
+      request: 100 + firstSequence,
+      topic: "doors",
+      producer: app.handle,
+      previous,
+      firstSequence,
+      count: 1,
+      attributes: null,
+      batch: encodeRecord(`m${firstSequence}`),
+      wanted: undefined,
+    });
+  };
+  publish(5, 4);
+  publish(6, 5);
+  const { request, firstSequence } = await broker.tape.next("PUBLISH");
+  assert.equal(firstSequence, 5);
+  broker.peer!.send({
+    type: "ERROR",
+    request,
+    code: "out_of_sequence",
+    message: "the last is 2",
+    details: new Map([["last", 2]]),
+  });
+  for (const asked of [105, 106]) {
+    assert.equal((await app.tape.next("ERROR")).request, asked);
+  }
+  network.cut(BROKER);
+  publish(5, 2);
+  publish(6, 5);
+  for (const asked of [105, 106]) {
+    const receipt = await app.tape.next("RECEIPT");
+    assert.deepEqual([receipt.request, receipt.level], [asked, 0]);
+  }
+  const seen = new Set<number>();
+  while (seen.size < 2) {
+    const sent = await broker.tape.next("PUBLISH");
+    broker.peer!.send({
+      type: "RECEIPT",
+      request: sent.request,
+      level: 1,
+      offset: null,
+    });
+    seen.add(sent.firstSequence);
+  }
+  assert.deepEqual([...seen], [5, 6]);
 });

@@ -153,6 +153,28 @@ Deno.test("a copied broker folder is another epoch: nothing new is taken for old
   assert.deepEqual(got.slice(-3), ["copy 1", "copy 2", "copy 3"]);
 });
 
+Deno.test("a broker that lost its disk is a new one to everybody, and all go on", async () => {
+  await using place = await Place.start();
+  const ana = await place.connect("ana");
+  const ben = await place.connect("ben");
+  const eve = await place.connectDirectly("eve");
+  await ben.subscribe("doors/#");
+  await eve.subscribe("doors/#");
+  await ana.publishMany("doors/1", range(3), { level: "broker" });
+  await place.custody(3);
+  assert.deepEqual(await takeValues(eve, 3), [0, 1, 2]);
+  await place.stopBroker();
+  await Deno.remove(place.data, { recursive: true });
+  await place.startBroker();
+  await place.linked();
+  await ana.publish("doors/1", 3, { level: "broker" });
+  assert.deepEqual(await takeValues(eve, 1), [3]);
+  assert.deepEqual(await takeValues(ben, 4), [0, 1, 2, 3]);
+  assert.equal(place.daemon.status().recovery?.mayBeLost, 3);
+  await place.confirmed();
+  assert.deepEqual(findWrongSums(place.broker.status()), []);
+});
+
 Deno.test("a store that is opened where it was, or under another name, keeps its epoch", async () => {
   await using place = await Place.start();
   const { epoch } = place.broker.status().store;
