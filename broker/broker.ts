@@ -132,6 +132,7 @@ export class Broker {
       entropy,
       onFailed: fail,
       onSeal: () => core?.seal() ?? null,
+      openKv: options.openKv,
     });
     let listener: ByteListener | null = null;
     try {

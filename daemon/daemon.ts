@@ -176,6 +176,7 @@ export class Daemon {
       entropy,
       onFailed: fail,
       onSeal: () => commits.seal(),
+      openKv: options.openKv,
     });
     const undo: (() => unknown)[] = [() => store.close()];
     try {
