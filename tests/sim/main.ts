@@ -1,0 +1,54 @@
+/**
+ * Runs many seeds, or one.
+ *
+ * ```sh
+ * deno task sim --seeds 2000 --seed 1
+ * deno task sim --seed 17 --told
+ * ```
+ *
+ * @module
+ */
+
+import { simulate } from "./simulate.ts";
+
+const flags = new Map<string, number>();
+for (let i = 0; i < Deno.args.length; i++) {
+  const name = Deno.args[i];
+  const value = Deno.args[i + 1];
+  if (value !== undefined && /^\d+$/.test(value)) {
+    flags.set(name, Number(value));
+    i++;
+  } else flags.set(name, 1);
+}
+const first = flags.get("--seed") ?? 1;
+const count = flags.get("--seeds") ?? 1;
+const isTold = flags.has("--told");
+const most = flags.get("--failures") ?? 5;
+
+let failed = 0;
+let events = 0;
+let takes = 0;
+const startMs = performance.now();
+for (let seed = first; seed < first + count && failed < most; seed++) {
+  const report = await simulate(seed, { isTold });
+  events += report.events;
+  takes += report.takes;
+  if (isTold) console.log(report.lines.join("\n"));
+  if (report.failures.length > 0 || count === 1) {
+    console.log(
+      `seed ${seed}: hash ${report.hash}, ${report.publishes} publishes, ` +
+        `${report.takes} takes, ${report.troubles} troubles, ${report.events} events`,
+    );
+  }
+  if (report.failures.length === 0) continue;
+  failed++;
+  for (const line of report.failures.slice(0, 12)) {
+    console.log(`  ${line.slice(0, 600)}`);
+  }
+}
+const seconds = (performance.now() - startMs) / 1000;
+console.log(
+  `${count} seeds, ${failed} failed, ${events} events, ${takes} takes, ` +
+    `${seconds.toFixed(1)} s, ${(seconds * 1000 / count).toFixed(1)} ms a seed`,
+);
+if (failed > 0) Deno.exit(1);

@@ -1,0 +1,150 @@
+/**
+ * What befalls a simulated world: deaths, also at the border of a commit, lost
+ * and half-open connections, and delays.
+ *
+ * @module
+ */
+
+import type { Random } from "../helpers/random.ts";
+import type { SimConnection } from "./sim_network.ts";
+import type { Slot } from "./slot.ts";
+import { TROUBLE_MS } from "./users.ts";
+import type { World } from "./world.ts";
+
+/** Plans all trouble of a world. @returns How much there is. */
+export function makeTrouble(world: World): number {
+  const { random, kernel } = world;
+  const count = random.pick([0, 1, 2, 3, 4, 6]);
+  const startMs = kernel.nowMs;
+  for (let n = 0; n < count; n++) {
+    const make = random.pick(KINDS);
+    const own = random.fork();
+    kernel.after(
+      random.fraction() * (TROUBLE_MS - startMs),
+      null,
+      "trouble",
+      () => make(world, own),
+    );
+  }
+  return count;
+}
+
+type Trouble = (world: World, random: Random) => void;
+
+const KINDS: readonly Trouble[] = [
+  kill,
+  kill,
+  killAtCommit,
+  killAtCommit,
+  killAtCommit,
+  cut,
+  cut,
+  cutWithin,
+  holdUp,
+  holdUp,
+  stall,
+  slowDisk,
+  slowNetwork,
+  displace,
+  setClock,
+];
+
+function kill(world: World, random: Random): void {
+  const slot = drawSlot(world, random);
+  slot.kill(drawDown(random));
+  if (random.chance(0.2)) drawSlot(world, random).kill(drawDown(random));
+}
+
+function killAtCommit(world: World, random: Random): void {
+  const slot = drawSlot(world, random);
+  slot.disk.fuse = {
+    commits: random.integer(1, 8),
+    isAfter: random.chance(0.5),
+    blow: () => slot.kill(drawDown(random)),
+  };
+}
+
+function cut(world: World, random: Random): void {
+  if (random.chance(0.3)) {
+    for (const one of world.network.connections(isLink)) one.cut();
+  } else drawConnection(world, random)?.cut();
+}
+
+/** In the middle of a message, mostly. */
+function cutWithin(world: World, random: Random): void {
+  const connection = drawConnection(world, random);
+  if (connection !== null) connection.bytesLeft = random.integer(1, 3_000);
+}
+
+/** Nothing arrives, one way or both, and nobody is told. */
+function holdUp(world: World, random: Random): void {
+  const { nowMs } = world.kernel;
+  const untilMs = nowMs + random.pick([10, 60, 300, 1_200, 4_000, 45_000]);
+  const ways = random.pick(["server", "client", "both"]);
+  const chosen = random.chance(0.3)
+    ? world.network.connections(isLink)
+    : [drawConnection(world, random)];
+  for (const one of chosen) {
+    if (one === null) continue;
+    if (ways !== "client") one.heldUntilMs.server = untilMs;
+    if (ways !== "server") one.heldUntilMs.client = untilMs;
+  }
+}
+
+function stall(world: World, random: Random): void {
+  const { nowMs } = world.kernel;
+  const parts = [...world.slots.map(({ part }) => part)]
+    .concat([...world.lives].map(({ part }) => part))
+    .filter((part) => part !== null);
+  const forMs = random.pick([20, 150, 700, 2_500, 40_000]);
+  random.pick(parts).stalledUntilMs = nowMs + forMs;
+}
+
+function slowDisk(world: World, random: Random): void {
+  const { disk } = drawSlot(world, random);
+  const usual = disk.pace;
+  disk.pace = random.pick([
+    { commitMs: 30, slowShare: 0, slowMs: 0 },
+    { commitMs: 1, slowShare: 0.2, slowMs: 250 },
+  ]);
+  world.kernel.after(800, null, "fast again", () => disk.pace = usual);
+}
+
+function slowNetwork(world: World, random: Random): void {
+  const { network, kernel } = world;
+  network.latencyMs = random.pick([3, 30]);
+  kernel.after(700, null, "fast again", () => network.latencyMs = 0.2);
+}
+
+function displace(world: World, random: Random): void {
+  if (random.chance(0.5)) {
+    drawSlot(world, random).displace(random.pick([1, 5, 300]));
+  }
+}
+
+function setClock(world: World, random: Random): void {
+  const { part } = drawSlot(world, random);
+  if (part !== null) {
+    part.skewMs = random.pick([-3_600_000, -50, 50, 3_600_000]);
+  }
+}
+
+function drawDown(random: Random): number {
+  return random.pick([0, 5, 60, 400, 1_500]);
+}
+
+function drawSlot(world: World, random: Random): Slot {
+  return random.pick([world.broker, ...world.slots]);
+}
+
+function drawConnection(world: World, random: Random): SimConnection | null {
+  const all = world.network.connections(() => true);
+  const links = all.filter(isLink);
+  const some = random.chance(0.5) && links.length > 0 ? links : all;
+  return some.length === 0 ? null : random.pick(some);
+}
+
+/** Whether it is that of a daemon to the broker. */
+function isLink({ client }: SimConnection): boolean {
+  return /^(north|south|east)\./.test(client.name);
+}
