@@ -1,6 +1,7 @@
 /** Subscriptions at the core: where they begin and end. */
 
 import assert from "node:assert/strict";
+import { OUTCOME } from "../../protocol/messages.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
 import { App } from "./_app.ts";
 import { World } from "./_world.ts";
@@ -126,6 +127,27 @@ Deno.test("a subscription that reaches back adds what was not there, nothing twi
     rows.map(({ filter, matched, delivered }) => [filter, matched, delivered]),
     [["doors", 3, 3], ["#", 4, 4]],
   );
+});
+
+Deno.test("what an ended subscription had in custody is sent to one that reaches back", async () => {
+  await using world = await World.open();
+  const [sender] = await pair(world);
+  const reader = await App.attach(world, world.connectDaemon("north"), "ben");
+  await reader.subscribe("doors");
+  await sender.publish("doors", [0]);
+  await reader.acknowledgeAll();
+  await sender.publish("doors", [1]);
+  const { logId } = reader.deliveries()[1];
+  await reader.acknowledge([OUTCOME.custody, logId, 1, 2]);
+  await reader.unsubscribe("doors");
+  await reader.subscribe("doors");
+  await sender.publish("doors", [2]);
+  await reader.acknowledgeAll();
+  reader.wire.clear();
+  await reader.subscribe("#", { from: "earliest" });
+  assert.deepEqual(reader.numbers(), [0, 1]);
+  await reader.acknowledgeAll();
+  assert.equal(world.check().totals.pending, 0);
 });
 
 Deno.test("subscriptions, their progress and their sums outlive a restart", async () => {

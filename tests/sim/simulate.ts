@@ -96,6 +96,7 @@ class Run {
     const restless = ["rob", "ria", undefined].filter(() => random.chance(0.5))
       .map((name) => new RestlessUser(world, name));
     await Promise.all([...steady, ...restless].map((user) => user.play()));
+    for (const slot of world.slots) slot.disk.fuse = null;
     if (await world.until(() => world.isAtRest(), REST_MS)) {
       // What is counted in memory may still be on its way to the disk.
       await world.kernel.sleep(2_000, null);
