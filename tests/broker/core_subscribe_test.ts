@@ -129,6 +129,30 @@ Deno.test("a subscription that reaches back adds what was not there, nothing twi
   );
 });
 
+Deno.test("nothing is sent to a subscription that is not yet on disk", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await sender.publish("doors", [0]);
+  const { promise: onDisk, resolve: commit } = Promise.withResolvers<void>();
+  world.faults.onCommit = () => onDisk;
+  reader.wire.send({
+    type: "SUBSCRIBE",
+    request: 77,
+    ref: 1,
+    filter: "doors",
+    from: "earliest",
+    fromValue: 0,
+    manual: false,
+    echo: false,
+  });
+  // The message is in memory: long enough for a delivery that waits for nothing.
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  assert.deepEqual(reader.numbers(), []);
+  commit();
+  await world.settle();
+  assert.deepEqual(reader.numbers(), [0]);
+});
+
 Deno.test("what an ended subscription had in custody is sent to one that reaches back", async () => {
   await using world = await World.open();
   const [sender] = await pair(world);
