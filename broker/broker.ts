@@ -333,6 +333,7 @@ function newCore(
   return new Core({
     store,
     wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
     maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
     retention: {
       ...RETENTION_LIMITS,
