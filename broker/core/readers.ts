@@ -105,8 +105,10 @@ export class Reader implements Entity {
   addRow(subscription: Subscription, begin: number, logEnd: number): void {
     let skipped = 0;
     if (this.rows.length > 0) {
+      const { claimEnd } = this;
+      // What nobody claimed was passed over, not sent.
+      this.next = Math.min(this.next, claimEnd);
       this.#reachBack(begin, logEnd);
-      const claimEnd = this.claimEnd;
       if (claimEnd < begin) this.settled.add(claimEnd, begin);
       skipped = this.settled.countIn(begin, logEnd);
     }
