@@ -533,8 +533,10 @@ export class User implements Saveable, InboxOwner {
     }
     this.#marks.clear();
     this.#context.commits.changed(this);
+    // First, or what is on its way into the inbox would look for its log.
+    const dropped = this.inbox.drop();
     this.#context.commits.dropLog(this.inbox.log);
-    await this.inbox.drop();
+    await dropped;
   }
 }
 

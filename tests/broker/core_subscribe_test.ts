@@ -174,6 +174,36 @@ Deno.test("what an ended subscription had in custody is sent to one that reaches
   assert.equal(world.check().totals.pending, 0);
 });
 
+Deno.test("what was published between two subscriptions comes if the second reaches back to it", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await reader.subscribe("doors");
+  await sender.publish("doors", [0]);
+  await reader.unsubscribe("doors");
+  await sender.publish("doors", [1]);
+  // Its own, of which nobody asked anything.
+  await reader.publish("doors", [2]);
+  await reader.subscribe("doors", { from: "offset", fromValue: 1 });
+  assert.deepEqual(reader.numbers(), [0, 1]);
+  await reader.acknowledgeAll();
+  const { totals } = world.check();
+  assert.deepEqual([totals.pending, totals.own], [0, 1]);
+});
+
+Deno.test("what was held and is decided is sent again to one who asks anew", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await reader.subscribe("doors", { manual: true });
+  await sender.publish("doors", [0]);
+  const { logId } = reader.deliveries()[0];
+  await reader.attachAgain({ known: [OUTCOME.held, logId, 0, 1] });
+  await reader.acknowledge([OUTCOME.delivered, logId, 0, 1]);
+  await reader.unsubscribe("doors");
+  reader.wire.clear();
+  await reader.subscribe("doors", { from: "earliest" });
+  assert.deepEqual(reader.numbers(), [0]);
+});
+
 Deno.test("subscriptions, their progress and their sums outlive a restart", async () => {
   await using folder = await TempFolder.make();
   {
