@@ -24,6 +24,8 @@ export interface SimAttempt extends Attempt {
   /** `Infinity`: it does not expire. */
   readonly expiresMs: number;
   readonly machine: string | null;
+  /** Larger than what the broker takes. */
+  readonly isTooLarge: boolean;
   /** The user that published it, not only its name. */
   readonly author: SimReader;
 }
@@ -70,11 +72,14 @@ export class Journal {
   /** What must not be. */
   readonly broken: string[] = [];
   readonly #kernel: Kernel;
+  readonly #lostMachines: ReadonlySet<string>;
   readonly #users = new Map<string, string>();
   readonly #byKey = new Map<string, SimAttempt>();
 
-  constructor(kernel: Kernel) {
+  /** @param lostMachines Those whose disk is gone. */
+  constructor(kernel: Kernel, lostMachines: ReadonlySet<string>) {
     this.#kernel = kernel;
+    this.#lostMachines = lostMachines;
   }
 
   /** Something that must not be. */
@@ -108,6 +113,7 @@ export class Journal {
       | "expiresMs"
       | "machine"
       | "author"
+      | "isTooLarge"
     >,
   ): SimAttempt {
     const noted: SimAttempt = {
@@ -149,6 +155,18 @@ export class Journal {
     );
   }
 
+  /** How many different messages the users of a name have taken from a topic. */
+  taken(user: string, topic: string): number {
+    const keys = new Set<string>();
+    for (const reader of this.readers) {
+      if (reader.user !== user) continue;
+      for (const take of allTakes(reader)) {
+        if (take.topic === topic) keys.add(`${take.writer}#${take.counter}`);
+      }
+    }
+    return keys.size;
+  }
+
   /** How much later than it may a message was taken, ms; the worst of all. */
   worstLatenessMs(): number {
     let worst = 0;
@@ -164,7 +182,11 @@ export class Journal {
   /** The history so far. */
   history(): History {
     return {
-      attempts: this.attempts,
+      attempts: this.attempts.map((attempt) =>
+        this.#mayVanish(attempt)
+          ? { ...attempt, outcome: "unknown" as const }
+          : attempt
+      ),
       readers: this.readers.map((reader) => ({
         user: labelOf(reader),
         filters: reader.subscriptions.map(({ filter }) => filter),
@@ -173,6 +195,13 @@ export class Journal {
       })),
       users: this.#users,
     };
+  }
+
+  /** Acknowledged by a daemon that could not keep its word. */
+  #mayVanish(attempt: SimAttempt): boolean {
+    if (attempt.brokerMs < Infinity) return false;
+    if (attempt.outcome !== "acknowledged") return false;
+    return attempt.isTooLarge || this.#lostMachines.has(attempt.machine ?? "");
   }
 
   #known(attempt: Attempt): SimAttempt {

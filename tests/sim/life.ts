@@ -27,6 +27,8 @@ export interface LifeOptions {
   readonly machine: string | null;
   /** Address of its daemon or broker. */
   readonly address: string;
+  /** What the broker takes. */
+  readonly messageBytesMax?: number;
   /** Whether nothing may make the handle useless. */
   readonly mustLast?: boolean;
 }
@@ -56,6 +58,7 @@ const TOKEN = "unused-unused-unused-unused";
 const LAST_WORDS: readonly string[] = ["closed", "user_expired", "name_in_use"];
 /** What may befall a publish when parts die. */
 const MISHAPS: readonly string[] = [
+  "message_too_large",
   "daemon_unavailable",
   "outcome_unknown",
   "closed",
@@ -356,6 +359,8 @@ export class Life {
       expiresMs: expiresMs ?? Infinity,
       machine,
       author: this.#author(),
+      isTooLarge:
+        padding.length > (this.options.messageBytesMax ?? Infinity) - 100,
     });
     const level = random.chance(style.brokerShare) ? "broker" : undefined;
     try {
@@ -387,9 +392,7 @@ export class Life {
       this.#break(`${doing}: ${error}`);
       return false;
     }
-    if (code === "daemon_unavailable" || code === "outcome_unknown") {
-      return true;
-    }
+    if (code !== null && MISHAPS.includes(code)) return true;
     this.#break(`${doing} failed: ${error}`);
     this.lastWord ??= code ?? "error";
     return false;

@@ -51,6 +51,8 @@ export class SimDisk {
   /** Commits that are on it. */
   commits = 0;
   fuse: Fuse | null = null;
+  /** The life whose commits fail from now on. */
+  failing: Part | null = null;
   pace: DiskPace = { commitMs: 0.4, slowShare: 0.01, slowMs: 80 };
   /** Test-only: changes a commit on its way, for canaries. */
   meddle: ((commit: Commit) => Commit) | null = null;
@@ -147,14 +149,17 @@ export class SimDisk {
   ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
     const commit = this.meddle?.(asked) ?? asked;
     this.#underWay.set(part, commit);
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.kernel.after(this.#commitMs(), part, "commit", () => {
         this.#underWay.delete(part);
         const isFatal = this.fuse !== null && --this.fuse.commits === 0;
         if (isFatal && !this.fuse!.isAfter) return this.#blow();
+        const isFailing = this.failing === part;
+        if (isFailing && this.kernel.random.chance(0.5)) return reject(gone());
         const result = this.#apply(commit);
         if (isFatal) return this.#blow();
-        resolve(result);
+        if (isFailing) reject(gone());
+        else resolve(result);
       });
     });
   }
@@ -213,4 +218,8 @@ function comparePieces(one: Deno.KvKeyPart, other: Deno.KvKeyPart): number {
   if (typeof one === "number" && typeof other === "number") return one - other;
   const [left, right] = [String(one), String(other)];
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function gone(): Error {
+  return new TypeError("the disk is gone");
 }

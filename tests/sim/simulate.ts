@@ -6,7 +6,7 @@
 
 import type { StatusReport } from "../../program/status.ts";
 import { checkCounts, checkSums } from "../faults/equations.ts";
-import { type FindingKind, judge } from "../faults/judge.ts";
+import { FINDING_KINDS, type FindingKind, judge } from "../faults/judge.ts";
 import { labelOf, type SimReader } from "./journal.ts";
 import { makeTrouble } from "./trouble.ts";
 import { drawRoles, RestlessUser, SteadyUser, TROUBLE_MS } from "./users.ts";
@@ -35,6 +35,8 @@ export interface SimOptions {
   meddle?: (world: World) => void;
 }
 
+/** How often what always holds is looked at, ms. */
+const WATCH_MS = 170;
 /** How long a world may take to come to rest, ms. */
 const REST_MS = 200_000;
 const LIMITS = { untilMs: 1_000_000, events: 400_000 };
@@ -69,7 +71,7 @@ export async function simulate(
     publishes: journal.attempts.length,
     takes: journal.readers.flatMap(({ lives }) => lives)
       .reduce((sum, { takes }) => sum + takes.length, 0),
-    troubles: run.troubles,
+    troubles: world.troubles,
     lines: kernel.lines,
   };
 }
@@ -77,7 +79,6 @@ export async function simulate(
 /** What happens in a world from its beginning to its judgement. */
 class Run {
   readonly failures: string[] = [];
-  troubles = 0;
   readonly #world: World;
 
   constructor(world: World) {
@@ -92,7 +93,8 @@ class Run {
     if (!await world.until(isUp, 20_000, 1)) throw new Error("No beginning");
     const steady = drawRoles(world).map((role) => new SteadyUser(world, role));
     await Promise.all(steady.map((user) => user.settleIn()));
-    this.troubles = makeTrouble(world);
+    world.troubles = makeTrouble(world);
+    this.#watch();
     const restless = ["rob", "ria", undefined].filter(() => random.chance(0.5))
       .map((name) => new RestlessUser(world, name));
     await Promise.all([...steady, ...restless].map((user) => user.play()));
@@ -105,6 +107,24 @@ class Run {
       await this.#restart();
     } else this.failures.push("no rest", ...this.#describe());
     this.#judge();
+  }
+
+  /** What holds at every moment, looked at every so often. */
+  #watch(): void {
+    const { kernel, broker, journal } = this.#world;
+    kernel.after(WATCH_MS, null, "watch", () => {
+      const status = broker.status();
+      const wrong = status === null ? [] : [
+        ...checkSums(status),
+        ...status.subscriptions
+          .filter(({ user, topic, delivered }) =>
+            delivered > journal.taken(user, topic)
+          )
+          .map(({ user, topic }) => `${user} has not taken all of ${topic}`),
+      ];
+      for (const text of wrong) journal.break(text);
+      if (kernel.nowMs < 2 * TROUBLE_MS && wrong.length === 0) this.#watch();
+    });
   }
 
   /** What is on the disk is what was told. */
@@ -130,7 +150,13 @@ class Run {
     const history = journal.history();
     const verdict = judge(history);
     const excused = new Map(
-      journal.readers.map((reader) => [labelOf(reader), excusesOf(reader)]),
+      journal.readers.map((reader) => [
+        labelOf(reader),
+        this.#world.lostMachines.has(reader.user.split("@")[1])
+          // Not even that it had ended is known where everything is lost.
+          ? new Set<FindingKind>(FINDING_KINDS)
+          : excusesOf(reader),
+      ]),
     );
     for (const { kind, user, detail } of verdict.findings) {
       if (excused.get(user)?.has(kind) === true) continue;

@@ -39,7 +39,7 @@ export abstract class Slot {
   protected readonly world: SlotWorld;
   #part: Part | null = null;
   #program: Program | null = null;
-  /** Lives that lost their disk to another one, which is how they shall end. */
+  /** Lives that can't go on with their disk, and shall end by themselves. */
   readonly #displaced = new Set<Part>();
 
   constructor(name: string, address: string, world: SlotWorld) {
@@ -81,6 +81,20 @@ export abstract class Slot {
     this.#relaunch(downMs);
   }
 
+  /** Its disk is gone with all that is on it; another one is empty. */
+  loseDisk(downMs: number): void {
+    this.kill(downMs);
+    this.disk.wipe();
+  }
+
+  /** A commit fails, and nobody knows whether it happened. */
+  failCommit(): void {
+    const part = this.#part;
+    if (part === null || this.#program === null) return;
+    this.disk.failing = part;
+    this.#displaced.add(part);
+  }
+
   /** Another life begins on its disk while this one only stands still. */
   displace(stallMs: number): void {
     const part = this.#part;
@@ -100,7 +114,7 @@ export abstract class Slot {
   /** Hears that the program of a life has stopped by itself. */
   protected stopped(part: Part, error: Error): void {
     const { kernel, journal } = this.world;
-    if (!this.#displaced.delete(part)) {
+    if (!this.#displaced.has(part)) {
       journal.break(`${part.name} stopped by itself: ${error}`);
     }
     kernel.after(1, null, "exit", () => {

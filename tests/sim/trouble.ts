@@ -46,6 +46,8 @@ const KINDS: readonly Trouble[] = [
   slowDisk,
   slowNetwork,
   displace,
+  failCommit,
+  loseDisk,
   setClock,
 ];
 
@@ -120,6 +122,21 @@ function displace(world: World, random: Random): void {
   if (random.chance(0.5)) {
     drawSlot(world, random).displace(random.pick([1, 5, 300]));
   }
+}
+
+function failCommit(world: World, random: Random): void {
+  drawSlot(world, random).failCommit();
+}
+
+/** Only where nobody is who must miss nothing. */
+function loseDisk(world: World, random: Random): void {
+  const free = world.daemons.filter(({ machine }) =>
+    !world.steadyMachines.has(machine)
+  );
+  if (free.length === 0) return;
+  const slot = random.pick(free);
+  world.lostMachines.add(slot.machine);
+  slot.loseDisk(drawDown(random));
 }
 
 function setClock(world: World, random: Random): void {

@@ -79,6 +79,7 @@ export class SteadyUser {
     this.#role = role;
     this.#random = world.random.fork();
     const { name = "", machine } = role;
+    if (machine !== null) world.steadyMachines.add(machine);
     const user = `${name}@${machine ?? DIRECT_MACHINE}`;
     this.#reader = world.journal.addReader(user, true);
     this.#life = this.#newLife();
@@ -204,6 +205,8 @@ export class RestlessUser {
     });
     this.#life = life;
     if (!await life.connect()) return false;
+    const isLost = this.#world.lostMachines.has(this.#machine ?? "");
+    if (isLost && this.#reader !== null) this.#reader.isExcused = true;
     if (this.#reader?.isExcused !== false || this.#name === undefined) {
       if (this.#reader !== null) this.#reader.isExcused = true;
       this.#reader = this.#world.journal.addReader(life.mom.user, false);
@@ -261,6 +264,9 @@ export class RestlessUser {
     const trying = rival.connect(1).then((isConnected) => {
       isOver = true;
       if (!isConnected) return rival.part.kill();
+      if (this.#world.troubles === 0) {
+        this.#world.journal.break(`${rival.part.name} took a name in use`);
+      }
       // The first one was gone for a moment: this one is the user now.
       const old = this.#life!;
       rival.become(this.#reader!);

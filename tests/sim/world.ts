@@ -26,6 +26,12 @@ export class World {
   readonly lives = new Set<Life>();
   /** Chance of what apps do and what befalls the world. */
   readonly random: Random;
+  /** Machines that lost their disk, and what they had with it. */
+  readonly lostMachines = new Set<string>();
+  /** Machines with a user that must miss nothing. */
+  readonly steadyMachines = new Set<string>();
+  /** How much befalls it. */
+  troubles = 0;
   #lifeCount = 0;
 
   constructor(seed: number) {
@@ -33,11 +39,13 @@ export class World {
     this.random = new Random(seed);
     const readBytesMax = this.random.pick([65_536, 65_536, 4_000, 700]);
     this.network = new SimNetwork(this.kernel, readBytesMax);
-    this.journal = new Journal(this.kernel);
+    this.journal = new Journal(this.kernel, this.lostMachines);
     this.broker = new BrokerSlot(this);
     this.daemons = MACHINES.map((machine, i) =>
       new DaemonSlot(machine, `127.0.0.1:${7001 + i}`, this)
     );
+    // Less than a daemon takes: what it has answered for may then be refused.
+    if (this.random.chance(0.2)) this.broker.maxMessageBytes = 90_000;
   }
 
   /** Broker and daemons. */
@@ -62,6 +70,7 @@ export class World {
       journal,
       random,
       address,
+      messageBytesMax: this.broker.maxMessageBytes,
       ...options,
     });
     this.lives.add(life);
