@@ -54,6 +54,8 @@ export class SimDisk {
   /** The life whose commits fail from now on. */
   failing: Part | null = null;
   pace: DiskPace = { commitMs: 0.4, slowShare: 0.01, slowMs: 80 };
+  /** Test-only: its programs do not hear of failures, for a canary. */
+  isDeaf = false;
   /** Test-only: changes a commit on its way, for canaries. */
   meddle: ((commit: Commit) => Commit) | null = null;
   readonly #entries = new Map<string, Entry>();
@@ -155,7 +157,11 @@ export class SimDisk {
         const isFatal = this.fuse !== null && --this.fuse.commits === 0;
         if (isFatal && !this.fuse!.isAfter) return this.#blow();
         const isFailing = this.failing === part;
-        if (isFailing && this.kernel.random.chance(0.5)) return reject(gone());
+        if (isFailing && this.kernel.random.chance(0.5)) {
+          return this.isDeaf
+            ? resolve({ ok: true, versionstamp: "0" })
+            : reject(gone());
+        }
         const result = this.#apply(commit);
         if (isFatal) return this.#blow();
         if (isFailing) reject(gone());

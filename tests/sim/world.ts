@@ -87,7 +87,16 @@ export class World {
         return false;
       }
     }
-    return this.broker.status()?.totals.pending === 0;
+    const rows = this.broker.status()?.subscriptions;
+    return rows?.every(({ user, pending }) =>
+      pending === 0 || this.#isForgotten(user)
+    ) === true;
+  }
+
+  /** Whether it is an unnamed user whose machine knows nothing of it any more. */
+  #isForgotten(user: string): boolean {
+    const [name, machine] = user.split("@");
+    return name.startsWith("anon-") && this.lostMachines.has(machine);
   }
 
   /** Resolves when `isTrue`, asked every so often. @returns Whether it came true. */
