@@ -359,8 +359,9 @@ export class Life {
       expiresMs: expiresMs ?? Infinity,
       machine,
       author: this.#author(),
-      isTooLarge:
-        padding.length > (this.options.messageBytesMax ?? Infinity) - 100,
+      // What goes in one batch with one that is too large is refused with it.
+      isTooLarge: this.options.messageBytesMax !== undefined &&
+        style.largeShare > 0,
     });
     const level = random.chance(style.brokerShare) ? "broker" : undefined;
     try {

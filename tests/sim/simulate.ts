@@ -51,7 +51,9 @@ export async function simulate(
   options.meddle?.(world);
   const stray = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    world.journal.break(`nobody heard of ${event.reason?.stack}`);
+    world.journal.break(
+      `nobody heard of ${event.reason?.stack} ${event.reason?.cause?.stack}`,
+    );
   };
   globalThis.addEventListener("unhandledrejection", stray);
   const run = new Run(world);

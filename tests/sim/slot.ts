@@ -92,6 +92,7 @@ export abstract class Slot {
     const part = this.#part;
     if (part === null || this.#program === null) return;
     this.disk.failing = part;
+    this.world.kernel.note(`${part.name} can write no more`);
     this.#displaced.add(part);
   }
 

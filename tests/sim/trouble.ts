@@ -14,10 +14,10 @@ import type { World } from "./world.ts";
 /** Plans all trouble of a world. @returns How much there is. */
 export function makeTrouble(world: World): number {
   const { random, kernel } = world;
-  const count = random.pick([0, 1, 2, 3, 4, 6]);
+  const count = world.focus === null ? random.pick([0, 1, 2, 3, 4, 6]) : 4;
   const startMs = kernel.nowMs;
   for (let n = 0; n < count; n++) {
-    const make = random.pick(KINDS);
+    const make = KINDS[world.focus ?? random.pick(BAG)];
     const own = random.fork();
     kernel.after(
       random.fraction() * (TROUBLE_MS - startMs),
@@ -29,27 +29,51 @@ export function makeTrouble(world: World): number {
   return count;
 }
 
+/** Until a connection counts as dead, until its user ends, and some. */
+const ABANDONED_MS = 100_000;
+
 type Trouble = (world: World, random: Random) => void;
 
-const KINDS: readonly Trouble[] = [
+const KINDS = {
   kill,
-  kill,
-  killAtCommit,
-  killAtCommit,
   killAtCommit,
   cut,
-  cut,
+  cutLinks,
   cutWithin,
   holdUp,
-  holdUp,
   stall,
+  abandon,
   slowDisk,
   slowNetwork,
   displace,
   failCommit,
   loseDisk,
   setClock,
-];
+} satisfies Record<string, Trouble>;
+
+/** A kind of trouble. */
+export type TroubleKind = keyof typeof KINDS;
+
+/** How often each comes. */
+const SHARES: Record<TroubleKind, number> = {
+  kill: 2,
+  killAtCommit: 3,
+  cut: 2,
+  cutLinks: 1,
+  cutWithin: 1,
+  holdUp: 2,
+  stall: 1,
+  abandon: 1,
+  slowDisk: 1,
+  slowNetwork: 1,
+  displace: 1,
+  failCommit: 1,
+  loseDisk: 1,
+  setClock: 1,
+};
+
+const BAG: readonly TroubleKind[] = (Object.keys(SHARES) as TroubleKind[])
+  .flatMap((kind) => new Array<TroubleKind>(SHARES[kind]).fill(kind));
 
 function kill(world: World, random: Random): void {
   const slot = drawSlot(world, random);
@@ -67,9 +91,11 @@ function killAtCommit(world: World, random: Random): void {
 }
 
 function cut(world: World, random: Random): void {
-  if (random.chance(0.3)) {
-    for (const one of world.network.connections(isLink)) one.cut();
-  } else drawConnection(world, random)?.cut();
+  drawConnection(world, random)?.cut();
+}
+
+function cutLinks(world: World): void {
+  for (const one of world.network.connections(isLink)) one.cut();
 }
 
 /** In the middle of a message, mostly. */
@@ -100,6 +126,21 @@ function stall(world: World, random: Random): void {
     .filter((part) => part !== null);
   const forMs = random.pick([20, 150, 700, 2_500, 40_000]);
   random.pick(parts).stalledUntilMs = nowMs + forMs;
+}
+
+/** An unnamed handle is away for longer than its user lasts: it must be told. */
+function abandon(world: World, random: Random): void {
+  const { kernel, journal } = world;
+  const unnamed = [...world.lives].filter(({ options }) =>
+    options.name === undefined && options.mustLast !== true
+  );
+  if (unnamed.length === 0) return;
+  const life = random.pick(unnamed);
+  life.part.stalledUntilMs = kernel.nowMs + ABANDONED_MS;
+  kernel.after(ABANDONED_MS + 20_000, null, "back", () => {
+    if (life.part.isDead || life.lastWord !== null) return;
+    journal.break(`${life.part.name} came back too late and was not told`);
+  });
 }
 
 function slowDisk(world: World, random: Random): void {

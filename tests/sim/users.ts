@@ -62,7 +62,7 @@ function drawWriting(random: Random): WriteStyle {
     overMs: random.integer(50, TROUBLE_MS),
     brokerShare: random.pick([0, 0, 0.3, 1]),
     expiresShare: 0.5,
-    largeShare: random.pick([0, 0, 0, 0.04]),
+    largeShare: random.pick([0, 0, 0.02, 0.1]),
   };
 }
 
@@ -149,7 +149,10 @@ async function endsInTime(
     isOver = true;
     world.journal.break(`${life.part.name}: ${error}`);
   });
-  if (await world.until(() => isOver || life.part.isDead, HANG_MS, 20)) return;
+  const { part } = life;
+  do {
+    if (await world.until(() => isOver || part.isDead, HANG_MS, 20)) return;
+  } while (world.kernel.nowMs - HANG_MS < part.stalledUntilMs);
   world.journal.break(`${life.part.name} hangs`);
 }
 

@@ -10,6 +10,7 @@ import { Kernel } from "./kernel.ts";
 import { BROKER_ADDRESS, BrokerSlot, DaemonSlot, type Slot } from "./slot.ts";
 import { Life } from "./life.ts";
 import { Part } from "./part.ts";
+import type { TroubleKind } from "./trouble.ts";
 import { SimNetwork } from "./sim_network.ts";
 
 /** The machines, a daemon each. */
@@ -32,6 +33,8 @@ export class World {
   readonly steadyMachines = new Set<string>();
   /** How much befalls it. */
   troubles = 0;
+  /** For canaries: all trouble is of this kind. */
+  focus: TroubleKind | null = null;
   #lifeCount = 0;
 
   constructor(seed: number) {
