@@ -394,6 +394,8 @@ export class Outbox {
     error: MomError,
   ): void {
     const { topic, producer } = stream;
+    // At once: what comes behind it may be done before it is buried.
+    stream.noteRefused(batch, error);
     this.#log.bury(itemOf(stream, batch), error, () => {
       this.#done(stream, batch, null, error);
       this.#context.commits.changed(stream);

@@ -241,7 +241,6 @@ export class PublishStream implements Saveable {
       this.unstored--;
       return;
     }
-    if (error !== undefined) this.#noteRefused(batch, error);
     this.#leaveOutbox(batch);
   }
 
@@ -261,7 +260,8 @@ export class PublishStream implements Saveable {
     );
   }
 
-  #noteRefused(batch: PendingBatch<BatchTag>, error: MomError): void {
+  /** The broker has refused a batch for good that was answered already. */
+  noteRefused(batch: PendingBatch<BatchTag>, error: MomError): void {
     const { firstSequence: first, count } = batch;
     this.#refused.push({ first, last: first + count - 1, error });
     if (this.#refused.length > REFUSED_MAX) this.#refused.shift();

@@ -42,6 +42,8 @@ export interface DiskPace {
   /** Share of the commits that take up to {@link slowMs}. */
   slowShare: number;
   slowMs: number;
+  /** How long a read takes, about. */
+  readMs: number;
 }
 
 /** One program's disk, over all its lives. */
@@ -53,7 +55,7 @@ export class SimDisk {
   fuse: Fuse | null = null;
   /** The life whose commits fail from now on. */
   failing: Part | null = null;
-  pace: DiskPace = { commitMs: 0.4, slowShare: 0.01, slowMs: 80 };
+  pace: DiskPace = { commitMs: 0.4, slowShare: 0.01, slowMs: 80, readMs: 0.2 };
   /** Test-only: its programs do not hear of failures, for a canary. */
   isDeaf = false;
   /** Test-only: changes a commit on its way, for canaries. */
@@ -94,7 +96,7 @@ export class SimDisk {
   }
 
   #readMs(): number {
-    return 0.05 + this.kernel.random.fraction() * 0.2;
+    return this.pace.readMs * (0.2 + this.kernel.random.fraction());
   }
 
   #commitMs(): number {

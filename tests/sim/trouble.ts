@@ -137,7 +137,9 @@ function abandon(world: World, random: Random): void {
   if (unnamed.length === 0) return;
   const life = random.pick(unnamed);
   life.part.stalledUntilMs = kernel.nowMs + ABANDONED_MS;
+  life.isDelicate = true;
   kernel.after(ABANDONED_MS + 20_000, null, "back", () => {
+    life.isDelicate = false;
     if (life.part.isDead || life.lastWord !== null) return;
     journal.break(`${life.part.name} came back too late and was not told`);
   });
@@ -147,8 +149,8 @@ function slowDisk(world: World, random: Random): void {
   const { disk } = drawSlot(world, random);
   const usual = disk.pace;
   disk.pace = random.pick([
-    { commitMs: 30, slowShare: 0, slowMs: 0 },
-    { commitMs: 1, slowShare: 0.2, slowMs: 250 },
+    { commitMs: 30, slowShare: 0, slowMs: 0, readMs: 9 },
+    { commitMs: 1, slowShare: 0.2, slowMs: 250, readMs: 1 },
   ]);
   world.kernel.after(800, null, "fast again", () => disk.pace = usual);
 }
