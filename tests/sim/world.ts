@@ -96,10 +96,9 @@ export class World {
     ) === true;
   }
 
-  /** Whether it is an unnamed user whose machine knows nothing of it any more. */
+  /** Whether its machine knows nothing of it any more: nobody may come for it. */
   #isForgotten(user: string): boolean {
-    const [name, machine] = user.split("@");
-    return name.startsWith("anon-") && this.lostMachines.has(machine);
+    return this.lostMachines.has(user.split("@")[1]);
   }
 
   /** Resolves when `isTrue`, asked every so often. @returns Whether it came true. */
