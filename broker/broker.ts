@@ -137,6 +137,7 @@ export class Broker {
       entropy,
       onFailed: fail,
       onSeal: () => core?.seal() ?? null,
+      openKv: options.openKv,
     });
     let listener: ByteListener | null = null;
     try {
@@ -371,6 +372,7 @@ function newCore(
   return new Core({
     store,
     wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
     maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
     retention: {
       ...RETENTION_LIMITS,

@@ -40,6 +40,7 @@ export async function purgeOffline(
     core = new Core({
       store,
       wallMs: () => systemClock.wallMs(),
+      monotonicMs: () => systemClock.monotonicMs(),
       maxMessageBytes: LIMITS.messageBytes,
       retention: RETENTION_LIMITS,
       logger: silentLogger,

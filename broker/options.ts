@@ -48,6 +48,8 @@ export interface BrokerOptions {
   entropy?: Entropy;
   /** Takes the place of `hostname` and `port`; for tests. */
   listener?: ByteListener;
+  /** Opens the database in place of `Deno.openKv`; for tests. */
+  openKv?: (path: string) => Promise<Deno.Kv>;
 }
 
 /** Numbers that hold where nothing else is said. */

@@ -111,6 +111,8 @@ export class Daemon {
   #timer: Timer;
   #rejected: number;
   readonly #lost: Parts["lost"];
+  /** The store has failed: what is in memory is not true any more, and stays as it is. */
+  #isFailed = false;
   #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
@@ -181,6 +183,7 @@ export class Daemon {
       entropy,
       onFailed: fail,
       onSeal: () => commits.seal(),
+      openKv: options.openKv,
     });
     const undo: (() => unknown)[] = [() => store.close()];
     try {
@@ -263,7 +266,8 @@ export class Daemon {
         },
         onMessage: (message) => core.upstream.onBroker(message),
         onDown: () => {
-          core.upstream.linkDown();
+          const { daemon } = holder;
+          if (daemon === null || !daemon.#isFailed) core.upstream.linkDown();
           events.emit({ type: "link_down", broker: brokerAddress });
         },
       });
@@ -375,6 +379,7 @@ export class Daemon {
   }
 
   #fail(error: MomError, onFailed: DaemonOptions["onFailed"]): void {
+    this.#isFailed = true;
     if (this.#stopping !== null) return;
     for (const { peer } of this.#sessions.values()) {
       peer.fail(
@@ -384,7 +389,8 @@ export class Daemon {
         ),
       );
     }
-    this.#watch(this.stop());
+    // Not among the tasks: it waits for them.
+    void this.stop().catch((error) => this.#logger.error("defect", { error }));
     onFailed?.(error);
   }
 
@@ -431,7 +437,7 @@ export class Daemon {
         onMessage: (message) => this.#core.onApp(peer, message),
         onClose: () => {
           this.#sessions.delete(peer);
-          this.#core.onAppLost(peer);
+          if (!this.#isFailed) this.#core.onAppLost(peer);
         },
         onDefect: (error) => this.#logger.error("defect", { error }),
       }),

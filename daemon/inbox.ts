@@ -11,6 +11,7 @@
  * @module
  */
 
+import { MomError } from "../protocol/errors.ts";
 import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
 import type { AppBinding } from "./app_binding.ts";
@@ -58,7 +59,8 @@ interface Segment {
 }
 
 interface Ready {
-  delivery: Delivery;
+  /** `null`: nothing to hand out, only to be given up in its turn. */
+  delivery: Delivery | null;
   end: number;
   /** The app has it already, from before its connection was lost. */
   isHeld: boolean;
@@ -80,6 +82,8 @@ export class Inbox {
   #reading: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
+  /** Its user has ended, and its log with it. */
+  #isDropped = false;
 
   constructor(commits: Commits, owner: InboxOwner, log: number) {
     this.#commits = commits;
@@ -91,6 +95,7 @@ export class Inbox {
 
   /** Bytes on disk. */
   get bytes(): number {
+    if (this.#isDropped) return 0;
     return this.#commits.store.bytes(this.log);
   }
 
@@ -120,6 +125,7 @@ export class Inbox {
           }
           this.#owner.onStored(part);
           this.#commits.whenDone(() => {
+            if (this.#isDropped) return;
             this.#owner.onCommitted(part, costOf(bytes.length));
             this.pump();
           });
@@ -182,6 +188,7 @@ export class Inbox {
 
   /** Ends it with everything in it. */
   async drop(): Promise<void> {
+    this.#isDropped = true;
     this.#generation++;
     this.#ready = [];
     this.#segments = [];
@@ -198,7 +205,8 @@ export class Inbox {
   }
 
   #wantsMore(): boolean {
-    return !this.#isFailed && this.#ready.length === 0 &&
+    if (this.#isFailed || this.#isDropped) return false;
+    return this.#ready.length === 0 &&
       this.#owner.app?.hasRoom === true &&
       this.#next < this.#commits.store.committedEnd(this.log);
   }
@@ -222,11 +230,11 @@ export class Inbox {
   }
 
   async #take(item: Item, generation: number): Promise<void> {
-    const { store } = this.#commits;
     const body = item.blob === null
       ? item.body
-      : await store.readBlob(item.blob);
+      : await this.#readLarge(item.blob);
     if (generation !== this.#generation) return;
+    if (body === null) return this.#skip(item.base + item.count);
     const delivery = decodeDeliveryMeta(item.meta, item.count, body);
     const from = delivery.base;
     const to = from + delivery.count;
@@ -248,10 +256,28 @@ export class Inbox {
     // Only the last part of an item gives the item up.
     const end = item.base + item.count;
     const last = parts.at(-1);
-    if (last === undefined) this.#note(delivery.logId, from, to, end, 0);
-    else last.end = end;
+    if (last === undefined) return this.#pass(end);
+    last.end = end;
     this.#ready.push(...parts);
     this.#next = end;
+  }
+
+  /** Nothing is left of what ends here: it goes when all before it has gone. */
+  #pass(end: number): void {
+    this.#ready.push({ delivery: null, end, isHeld: false });
+    this.#next = end;
+  }
+
+  /** A large record; `null` when it is damaged, or went while it was read. */
+  async #readLarge(blob: number): Promise<Uint8Array | null> {
+    try {
+      return await this.#commits.store.readBlob(blob);
+    } catch (error) {
+      if (error instanceof MomError && error.code === "data_damaged") {
+        return null;
+      }
+      throw error;
+    }
   }
 
   #part(delivery: Delivery, from: number, to: number): Ready {
@@ -265,18 +291,28 @@ export class Inbox {
   #skip(end: number): void {
     // Its head is lost with it: the user finds what it named by what is missing.
     this.#owner.onDamaged();
-    this.#note(0, 0, 0, end, 0);
-    this.#next = end;
+    this.#pass(end);
   }
 
   #pushReady(): void {
     while (this.#ready.length > 0) {
       const { delivery, end, isHeld } = this.#ready[0];
+      if (delivery === null) {
+        this.#segments.push({ logId: 0, from: 0, to: 0, end, left: 0 });
+        this.#ready.shift();
+        continue;
+      }
       const count = isHeld ? delivery.count : this.#owner.push(delivery);
       if (count === 0) return;
       const { logId, base } = delivery;
       const isWhole = count === delivery.count;
-      this.#note(logId, base, base + count, isWhole ? end : 0, count);
+      this.#segments.push({
+        logId,
+        from: base,
+        to: base + count,
+        end: isWhole ? end : 0,
+        left: count,
+      });
       if (isWhole) this.#ready.shift();
       else {
         const rest = sliceDelivery(
@@ -290,19 +326,9 @@ export class Inbox {
     this.#advance();
   }
 
-  #note(
-    logId: number,
-    from: number,
-    to: number,
-    end: number,
-    left: number,
-  ): void {
-    this.#segments.push({ logId, from, to, end, left });
-    if (left === 0) this.#advance();
-  }
-
   /** Trims what is settled at the front. */
   #advance(): void {
+    if (this.#isDropped) return;
     let end = 0;
     while (this.#segments.length > 0 && this.#segments[0].left <= 0) {
       end = Math.max(end, this.#segments.shift()!.end);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Dialer } from "../protocol/byte_stream.ts";
+import type { ByteStream, Dialer } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { connectPeer } from "../protocol/handshake.ts";
@@ -103,15 +103,10 @@ export class Link {
 
   /** One connection, from the first byte to its end. */
   async #connect(): Promise<void> {
-    const { dialer, address, clock, entropy, heartbeats, logger } =
-      this.#options;
+    const { address, clock, entropy, heartbeats, logger } = this.#options;
     this.#set("connecting");
     const token = await this.#options.token();
-    const giveUp = AbortSignal.any([
-      this.#abort.signal,
-      AbortSignal.timeout(LIMITS.helloMs),
-    ]);
-    const stream = await dialer.dial(address, { signal: giveUp });
+    const stream = await this.#dial();
     const { peer, done } = await connectPeer(stream, {
       clock,
       entropy,
@@ -140,6 +135,24 @@ export class Link {
     this.#firstTry.resolve();
     if (this.#abort.signal.aborted) await peer.close();
     await done;
+  }
+
+  async #dial(): Promise<ByteStream> {
+    const { dialer, address, clock } = this.#options;
+    const late = new AbortController();
+    const timer = clock.setTimer(LIMITS.helloMs, () =>
+      late.abort(
+        new MomError(
+          "broker_unavailable",
+          `Cannot connect to "${address}": no answer within ${LIMITS.helloMs} ms`,
+        ),
+      ));
+    try {
+      const signal = AbortSignal.any([this.#abort.signal, late.signal]);
+      return await dialer.dial(address, { signal });
+    } finally {
+      timer.cancel();
+    }
   }
 
   #down(reason: MomError | null): void {

@@ -59,6 +59,8 @@ export interface DaemonOptions {
   dialer?: Dialer;
   /** Takes the place of `listen`; for tests. */
   listener?: ByteListener;
+  /** Opens the database in place of `Deno.openKv`; for tests. */
+  openKv?: (path: string) => Promise<Deno.Kv>;
 }
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

@@ -194,7 +194,9 @@ export class Outbox {
 
   /** It was stored here before: the app has lost our answer. */
   #answerKnown(stream: PublishStream, waiter: Waiter): void {
-    if (waiter.last <= stream.drainedLast) {
+    const refusal = stream.refusalOf(waiter.first, waiter.last);
+    if (refusal !== null && waiter.wantsBroker) return refuse(waiter, refusal);
+    if (refusal === null && waiter.last <= stream.drainedLast) {
       return answer(waiter, LEVEL.broker, null);
     }
     this.#context.commits.whenDone(() => answer(waiter, LEVEL.daemon, null));
@@ -419,8 +421,11 @@ export class Outbox {
     error: MomError,
   ): void {
     const { topic, producer } = stream;
+    // At once: what comes behind it may be done before it is buried.
+    stream.noteRefused(batch, error);
     this.#log.bury(itemOf(stream, batch), error, () => {
       this.#done(stream, batch, null, error);
+      this.#context.commits.changed(stream);
       const rejected = { topic, count: batch.count, error };
       this.#context.commits.whenDone(() =>
         this.#context.onRejected(producer, rejected)

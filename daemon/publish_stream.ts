@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { MomError } from "../protocol/errors.ts";
+import { type ErrorCode, isErrorCode, MomError } from "../protocol/errors.ts";
 import { LEVEL } from "../protocol/messages.ts";
 import type { Store } from "../storage/store.ts";
 import type { Port } from "./app_binding.ts";
@@ -96,7 +96,19 @@ type StreamEntry = [
   topic: string,
   storedLast: number,
   user: string,
+  /** Missing in what was written before there were any. */
+  refused: (number | string)[],
 ];
+
+/** Sequences that the broker refused for good after a receipt. */
+interface Refused {
+  readonly first: number;
+  readonly last: number;
+  readonly error: MomError;
+}
+
+/** More than an app can have under way: older ones have been told. */
+const REFUSED_MAX = 64;
 
 /** One (producer, topic). */
 export class PublishStream implements Saveable {
@@ -118,6 +130,7 @@ export class PublishStream implements Saveable {
   #isStored = false;
   /** The last sequence that the broker is known to have had, and in which epoch. */
   #had = { last: 0, epoch: 0 };
+  #refused: Refused[] = [];
 
   constructor(key: number, producer: Producer, topic: string) {
     this.key = key;
@@ -131,11 +144,14 @@ export class PublishStream implements Saveable {
     bytes: Uint8Array,
     producerOf: (id: Uint8Array, user: string) => Producer,
   ): PublishStream {
-    const [id, topic, last, user] = decodeEntry<StreamEntry>(bytes);
+    const [id, topic, last, user, refused = []] = decodeEntry<StreamEntry>(
+      bytes,
+    );
     const stream = new PublishStream(key, producerOf(id.slice(), user), topic);
     stream.storedLast = last;
     stream.drainedLast = last;
     stream.#isStored = true;
+    stream.#refused = readRefused(topic, refused);
     return stream;
   }
 
@@ -148,6 +164,11 @@ export class PublishStream implements Saveable {
         this.topic,
         this.storedLast,
         this.producer.user,
+        this.#refused.flatMap(({ first, last, error }) => [
+          first,
+          last,
+          error.code,
+        ]),
       ];
       store.put(TABLE.streams, this.key, encodeEntry(entry));
     } else if (this.#isStored) store.delete(TABLE.streams, this.key);
@@ -257,8 +278,34 @@ export class PublishStream implements Saveable {
       else refuse(waiter, error);
     }
     tag.waiters = [];
-    if (tag.isStored) this.#leaveOutbox(batch);
-    else this.unstored--;
+    if (!tag.isStored) {
+      this.unstored--;
+      return;
+    }
+    this.#leaveOutbox(batch);
+  }
+
+  /** Why something of `first` to `last` was refused for good; `null` if nothing was. */
+  refusalOf(first: number, last: number): MomError | null {
+    const refused = this.#refused.find((one) =>
+      one.first <= last && first <= one.last
+    );
+    if (refused === undefined) return null;
+    const { error } = refused;
+    if (refused.first <= first && last <= refused.last) return error;
+    // What went together is answered together.
+    return new MomError(
+      "outcome_unknown",
+      `Part of a publish to "${this.topic}" was refused: ${error.code}`,
+      { cause: error },
+    );
+  }
+
+  /** The broker has refused a batch for good that was answered already. */
+  noteRefused(batch: PendingBatch<BatchTag>, error: MomError): void {
+    const { firstSequence: first, count } = batch;
+    this.#refused.push({ first, last: first + count - 1, error });
+    if (this.#refused.length > REFUSED_MAX) this.#refused.shift();
   }
 
   #leaveOutbox(batch: PendingBatch<BatchTag>): void {
@@ -267,7 +314,10 @@ export class PublishStream implements Saveable {
     this.drainedLast = Math.max(this.drainedLast, last);
     const waiters = this.outboxWaiters;
     while (waiters.length > 0 && waiters[0].last <= last) {
-      answer(waiters.shift()!, LEVEL.broker, null);
+      const waiter = waiters.shift()!;
+      const refusal = this.refusalOf(waiter.first, waiter.last);
+      if (refusal === null) answer(waiter, LEVEL.broker, null);
+      else refuse(waiter, refusal);
     }
   }
 
@@ -281,4 +331,20 @@ export class PublishStream implements Saveable {
     this.outboxWaiters.sort((a, b) => a.last - b.last);
     this.sender = new ProducerStream();
   }
+}
+
+function readRefused(
+  topic: string,
+  flat: readonly (number | string)[],
+): Refused[] {
+  const refused: Refused[] = [];
+  for (let i = 0; i < flat.length; i += 3) {
+    const [first, last, code] = flat.slice(i, i + 3);
+    const error = new MomError(
+      isErrorCode(`${code}`) ? `${code}` as ErrorCode : "internal",
+      `Cannot publish to "${topic}": the broker refused it for good`,
+    );
+    refused.push({ first: Number(first), last: Number(last), error });
+  }
+  return refused;
 }

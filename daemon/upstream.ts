@@ -178,7 +178,10 @@ export class Upstream {
       for (const key of this.#destroys.keys()) this.#sendDestroy(key);
     });
     for (const user of this.#users.all()) this.attach(user);
-    this.#options.outbox.linkUp(link);
+    // Behind the users: the broker tells by them whose own a message is.
+    this.#commits.whenDone(() => {
+      if (this.#link === link) this.#options.outbox.linkUp(link);
+    });
   }
 
   #adoptEpoch(epoch: number): void {

@@ -5,8 +5,9 @@
  * What decides where a delivery goes:
  *
  * - the inbox is passed and the handle has room: pushed at once (fast road);
- * - the handle takes, but has no room now: it waits here, within the credit that
- *   the broker was given, and the broker answers for it;
+ * - the handle takes, but has no room now, or holds something that the broker
+ *   answers for: it waits here, within the credit that the broker was given, and
+ *   the broker answers for it too, so that the order holds if the handle goes;
  * - nobody takes, or the inbox still has something: to the inbox (safe road).
  *
  * @module
@@ -294,14 +295,34 @@ export class User implements Saveable, InboxOwner {
   }
 
   #pass(delivery: Delivery): void {
-    if (this.app === null || !this.app.isReceiving || !this.inbox.isPassed) {
-      return this.inbox.append(delivery);
-    }
+    if (this.#isForInbox) return this.inbox.append(delivery);
     if (this.#waiting.length === 0) {
       this.#waitingSinceMs = this.#context.clock.monotonicMs();
     }
     this.#waiting.push(delivery);
     this.#pushWaiting();
+  }
+
+  /** Whether nobody waits for what comes now. */
+  get #isForInbox(): boolean {
+    if (this.app === null || !this.inbox.isPassed) return true;
+    return !this.app.isReceiving && !this.#holdsBrokers;
+  }
+
+  /**
+   * Whether the handle has something undecided that the broker answers for. If it
+   * goes away that comes again, behind whatever is in the inbox by then: so
+   * nothing that is later may go there.
+   */
+  get #holdsBrokers(): boolean {
+    for (const [logId, set] of this.app?.pushed ?? []) {
+      const mark = this.mark(logId, false);
+      if (mark === null) return true;
+      for (const [from, to] of set.spans()) {
+        if (mark.outside(from, to).length > 0) return true;
+      }
+    }
+    return false;
   }
 
   #pushWaiting(): void {
@@ -363,7 +384,7 @@ export class User implements Saveable, InboxOwner {
 
   /** Stores what has waited in memory for longer than `stalledMs`. */
   spill(stalledMs: number): void {
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0 || this.#holdsBrokers) return;
     if (this.#context.clock.monotonicMs() - this.#waitingSinceMs < stalledMs) {
       return;
     }
@@ -573,8 +594,10 @@ export class User implements Saveable, InboxOwner {
     }
     this.#marks.clear();
     this.#context.commits.changed(this);
+    // First, or what is on its way into the inbox would look for its log.
+    const dropped = this.inbox.drop();
     this.#context.commits.dropLog(this.inbox.log);
-    await this.inbox.drop();
+    await dropped;
   }
 }
 

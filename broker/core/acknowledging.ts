@@ -28,6 +28,7 @@ export class Acknowledging {
     outcomes: readonly number[],
   ): void {
     this.apply(flow.user, outcomes, flow.session.role === "daemon");
+    release(flow, outcomes);
     this.#confirmLater(flow, number);
   }
 
@@ -198,6 +199,14 @@ function openCustody(
   return settled.missing(first, custody.end).flatMap(([from, to]) =>
     inCustody(custody, from, to)
   );
+}
+
+/** What is decided is not held any more: another subscription may ask for it anew. */
+function release(flow: Flow, outcomes: readonly number[]): void {
+  for (let i = 0; i < outcomes.length && flow.held.size > 0; i += 4) {
+    const [, logId, from, to] = outcomes.slice(i, i + 4);
+    flow.held.get(logNumberOf(logId))?.remove(from, to);
+  }
 }
 
 /** What of `from` up to `to` is in the set. */

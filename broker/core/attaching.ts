@@ -143,11 +143,15 @@ export class Attaching {
   /** Ends unnamed users that were away for too long. */
   endAbsent(limits: AbsenceLimits): void {
     const nowMs = this.#state.nowMs();
+    const monotonicMs = this.#state.monotonicMs();
     for (const user of this.#state.users.values()) {
       if (user.named || user.flow !== null) continue;
-      const isDirect = user.machine === DIRECT_MACHINE;
-      const limitMs = isDirect ? limits.directMs : limits.machineMs;
-      if (nowMs - user.lastSeenMs < limitMs) continue;
+      // A minute is counted past all jumps of the wall clock; a week outlives
+      // the process.
+      const isOver = user.machine === DIRECT_MACHINE
+        ? monotonicMs - user.goneMs >= limits.directMs
+        : nowMs - user.lastSeenMs >= limits.machineMs;
+      if (!isOver) continue;
       this.#forgetProducerOf(user);
       this.#state.endUser(user);
     }
@@ -256,6 +260,7 @@ export class Attaching {
     const { user, session } = flow;
     user.flow = null;
     user.lastSeenMs = this.#state.nowMs();
+    user.goneMs = this.#state.monotonicMs();
     this.#state.commits.changed(user);
     session.flows.delete(flow.ref);
     session.waiting.delete(flow);

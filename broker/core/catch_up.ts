@@ -56,7 +56,9 @@ export class CatchUp {
   /** A flow may have something to send and something to send it with. */
   wake(flow: Flow): void {
     if (this.#isStopped || flow.isCatchingUp || flow.isLive) return;
-    if (!isUsable(flow) || flow.isBlocked || !this.#hasCredit(flow)) return;
+    if (!this.#isUsable(flow) || flow.isBlocked || !this.#hasCredit(flow)) {
+      return;
+    }
     flow.isCatchingUp = true;
     this.#line.push(flow);
     this.#startReads();
@@ -71,6 +73,11 @@ export class CatchUp {
   stop(): void {
     this.#isStopped = true;
     this.#line.length = 0;
+  }
+
+  #isUsable(flow: Flow): boolean {
+    return flow.isCurrent && flow.isOpen && !flow.session.isLost &&
+      flow.opensAt <= this.#state.store.position;
   }
 
   #hasCredit(flow: Flow): boolean {
@@ -109,7 +116,7 @@ export class CatchUp {
 
   /** One read and what it gives; whether there may be more to send. */
   async #serveOnce(flow: Flow): Promise<boolean> {
-    if (!isUsable(flow)) return false;
+    if (!this.#isUsable(flow)) return false;
     const wants = this.#wants(flow);
     if (wants.length === 0) {
       flow.isLive = true;
@@ -124,7 +131,7 @@ export class CatchUp {
       await this.#state.store.readInOrder(wants, bytes);
     await this.#takeAll(flow, wants, results, upTo);
     this.#state.commits.finish();
-    if (!isUsable(flow) || flow.isBlocked) return false;
+    if (!this.#isUsable(flow) || flow.isBlocked) return false;
     if (this.#wants(flow).length > 0) {
       flow.isBlocked = results.length === 0;
       return !flow.isBlocked;
@@ -142,7 +149,7 @@ export class CatchUp {
     const nexts = new Map(wants.map(({ log, next }) => [log, next]));
     for (const result of results) {
       // Anything may have happened during a pause: a new flow of the user, say.
-      if (!isUsable(flow) || flow.isBlocked) return;
+      if (!this.#isUsable(flow) || flow.isBlocked) return;
       if (!("damaged" in result) && result.position > upTo) return;
       const reader = flow.user.readers.get(result.log);
       // A subscription that began meanwhile may reach back behind what was read.
@@ -246,7 +253,7 @@ export class CatchUp {
       return;
     }
     // Anything may have happened while it was read.
-    if (!isUsable(flow) || reader.isGone) return;
+    if (!this.#isUsable(flow) || reader.isGone) return;
     const unsent = this.#unsent(flow, reader, item);
     this.#sendPieces(flow, reader, toBatch(reader, item, meta, body), unsent);
   }
@@ -352,10 +359,6 @@ export class CatchUp {
       });
     }
   }
-}
-
-function isUsable(flow: Flow): boolean {
-  return flow.isCurrent && flow.isOpen && !flow.session.isLost;
 }
 
 function firstOpen(flow: Flow, reader: Reader, from: number): number {

@@ -30,6 +30,8 @@ export interface CoreOptions {
   readonly store: BrokerStore;
   /** Wall time in ms; may jump. */
   wallMs(): number;
+  /** Milliseconds that only rise, for how long somebody has been away. */
+  monotonicMs(): number;
   readonly maxMessageBytes: number;
   readonly retention: RetentionLimits;
   readonly logger: Logger;

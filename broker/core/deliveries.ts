@@ -75,10 +75,17 @@ export class Deliveries {
     }
   }
 
-  /** A reader has something that was not sent. */
+  /**
+   * A reader has something that was not sent: it is once the subscription is on
+   * disk. Else a crash could make it a message that nobody had subscribed to.
+   */
   reachBack(reader: Reader): void {
     const { flow } = reader.user;
-    if (flow !== null && flow.isOpen) this.#fallBehind(flow, reader);
+    if (flow === null || !flow.isOpen) return;
+    const { store, commits } = this.#state;
+    flow.opensAt = store.openPosition;
+    this.#fallBehind(flow, reader);
+    commits.whenDone(() => this.#catchUp.wake(flow));
   }
 
   /** Resolves when no read is under way. */

@@ -79,6 +79,8 @@ export class Flow {
   isCatchingUp = false;
   /** What comes next does not fit into the credit that is left. */
   isBlocked = false;
+  /** The commit that holds its last SUBSCRIBE: nothing is sent before that is on disk. */
+  opensAt = 0;
 
   constructor(
     user: User,

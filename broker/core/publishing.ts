@@ -304,7 +304,8 @@ export class Publishing {
     if (reader === undefined || reader.user.key !== meta.senderKey) return;
     const isNext = reader.settled.floor === base ||
       reader.user.flow?.isLive === true;
-    if (!isNext || reader.wantsEcho(base)) return;
+    const isClaimed = base < reader.claimEnd;
+    if (!isNext || !isClaimed || reader.wantsEcho(base)) return;
     this.#state.settle(reader, base, end, RESULTS.own);
   }
 

@@ -105,8 +105,10 @@ export class Reader implements Entity {
   addRow(subscription: Subscription, begin: number, logEnd: number): void {
     let skipped = 0;
     if (this.rows.length > 0) {
+      const { claimEnd } = this;
+      // What nobody claimed was passed over, not sent.
+      this.next = Math.min(this.next, claimEnd);
       this.#reachBack(begin, logEnd);
-      const claimEnd = this.claimEnd;
       if (claimEnd < begin) this.settled.add(claimEnd, begin);
       skipped = this.settled.countIn(begin, logEnd);
     }
@@ -186,7 +188,7 @@ export class Reader implements Entity {
     const first = Math.min(...this.rows.map((row) => row.begin));
     if (begin >= first) return;
     this.settled = lowered(this.settled, begin, first);
-    this.custody = lowered(this.custody, begin, first);
+    this.custody = raised(this.custody, begin, first);
     if (this.next <= begin) return;
     // What was sent in this flow must not be sent in it again.
     const sent = new OffsetSet(begin);
@@ -233,6 +235,14 @@ function lowered(set: OffsetSet, begin: number, first: number): OffsetSet {
   const copy = new OffsetSet(begin);
   copy.add(first, set.floor);
   for (const [from, to] of set.ranges()) copy.add(from, to);
+  return copy;
+}
+
+/** What an ended row had in custody below `first` has long had its outcome. */
+function raised(set: OffsetSet, begin: number, first: number): OffsetSet {
+  const copy = new OffsetSet(begin);
+  for (const [from, to] of set.ranges()) copy.add(Math.max(from, first), to);
+  if (set.floor > first) copy.add(first, set.floor);
   return copy;
 }
 

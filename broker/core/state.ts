@@ -28,6 +28,8 @@ export interface StateOptions {
   readonly store: BrokerStore;
   /** Wall time in ms. */
   wallMs(): number;
+  /** Milliseconds that only rise. */
+  monotonicMs(): number;
   readonly logger: Logger;
   /** The core met a defect that it cannot go on from. */
   onDefect(error: unknown): void;
@@ -50,6 +52,8 @@ export class State {
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
   readonly #wallMs: () => number;
+  /** Milliseconds that only rise, whatever becomes of the wall clock. */
+  readonly monotonicMs: () => number;
   #nowMs = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
@@ -65,6 +69,7 @@ export class State {
     this.logger = options.logger;
     this.onDefect = options.onDefect;
     this.#wallMs = options.wallMs;
+    this.monotonicMs = () => options.monotonicMs();
     this.commits = new Commits(store, options.onDefect);
     this.totals = new Totals(store.takeEntries(TABLES.totals).get(0));
     this.topics = new Topics(store, this.commits);
@@ -284,6 +289,7 @@ export class State {
     // that was away.
     const isAway = seenMs > 0 && user.machine !== DIRECT_MACHINE;
     user.lastSeenMs = isAway ? seenMs : this.nowMs();
+    user.goneMs = this.monotonicMs();
     // How far its flow had come went with the process: all that was there may
     // have been sent.
     if (user.handle !== null) user.sentPosition = this.store.position;

@@ -1,6 +1,7 @@
 /** Subscriptions at the core: where they begin and end. */
 
 import assert from "node:assert/strict";
+import { OUTCOME } from "../../protocol/messages.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
 import { App } from "./_app.ts";
 import { World } from "./_world.ts";
@@ -126,6 +127,81 @@ Deno.test("a subscription that reaches back adds what was not there, nothing twi
     rows.map(({ filter, matched, delivered }) => [filter, matched, delivered]),
     [["doors", 3, 3], ["#", 4, 4]],
   );
+});
+
+Deno.test("nothing is sent to a subscription that is not yet on disk", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await sender.publish("doors", [0]);
+  const { promise: onDisk, resolve: commit } = Promise.withResolvers<void>();
+  world.faults.onCommit = () => onDisk;
+  reader.wire.send({
+    type: "SUBSCRIBE",
+    request: 77,
+    ref: 1,
+    filter: "doors",
+    from: "earliest",
+    fromValue: 0,
+    manual: false,
+    echo: false,
+  });
+  // The message is in memory: long enough for a delivery that waits for nothing.
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  assert.deepEqual(reader.numbers(), []);
+  commit();
+  await world.settle();
+  assert.deepEqual(reader.numbers(), [0]);
+});
+
+Deno.test("what an ended subscription had in custody is sent to one that reaches back", async () => {
+  await using world = await World.open();
+  const [sender] = await pair(world);
+  const reader = await App.attach(world, world.connectDaemon("north"), "ben");
+  await reader.subscribe("doors");
+  await sender.publish("doors", [0]);
+  await reader.acknowledgeAll();
+  await sender.publish("doors", [1]);
+  const { logId } = reader.deliveries()[1];
+  await reader.acknowledge([OUTCOME.custody, logId, 1, 2]);
+  await reader.unsubscribe("doors");
+  await reader.subscribe("doors");
+  await sender.publish("doors", [2]);
+  await reader.acknowledgeAll();
+  reader.wire.clear();
+  await reader.subscribe("#", { from: "earliest" });
+  assert.deepEqual(reader.numbers(), [0, 1]);
+  await reader.acknowledgeAll();
+  assert.equal(world.check().totals.pending, 0);
+});
+
+Deno.test("what was published between two subscriptions comes if the second reaches back to it", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await reader.subscribe("doors");
+  await sender.publish("doors", [0]);
+  await reader.unsubscribe("doors");
+  await sender.publish("doors", [1]);
+  // Its own, of which nobody asked anything.
+  await reader.publish("doors", [2]);
+  await reader.subscribe("doors", { from: "offset", fromValue: 1 });
+  assert.deepEqual(reader.numbers(), [0, 1]);
+  await reader.acknowledgeAll();
+  const { totals } = world.check();
+  assert.deepEqual([totals.pending, totals.own], [0, 1]);
+});
+
+Deno.test("what was held and is decided is sent again to one who asks anew", async () => {
+  await using world = await World.open();
+  const [sender, reader] = await pair(world);
+  await reader.subscribe("doors", { manual: true });
+  await sender.publish("doors", [0]);
+  const { logId } = reader.deliveries()[0];
+  await reader.attachAgain({ known: [OUTCOME.held, logId, 0, 1] });
+  await reader.acknowledge([OUTCOME.delivered, logId, 0, 1]);
+  await reader.unsubscribe("doors");
+  reader.wire.clear();
+  await reader.subscribe("doors", { from: "earliest" });
+  assert.deepEqual(reader.numbers(), [0]);
 });
 
 Deno.test("subscriptions, their progress and their sums outlive a restart", async () => {

@@ -211,6 +211,23 @@ Deno.test("[P-5.8] an unnamed direct user ends 60 s after its connection", async
   assert.equal(late.wire.all("ERROR")[0].code, "user_expired");
 });
 
+Deno.test("[P-5.8] an unnamed direct user has its 60 s whatever the wall clock does", async () => {
+  for (const skewMs of [-60 * MINUTE_MS, 60 * MINUTE_MS]) {
+    await using world = await World.open();
+    const app = await App.attach(world, world.connect(), "anon", {
+      named: false,
+    });
+    app.wire.cut();
+    world.time.skewMs = skewMs;
+    world.time.nowMs += MINUTE_MS - 1;
+    world.core.tick();
+    assert.equal(world.core.userCount, 1);
+    world.time.nowMs += 1;
+    world.core.tick();
+    assert.equal(world.core.userCount, 0);
+  }
+});
+
 Deno.test("[P-5.8] an unnamed direct user has its 60 s after a restart of the broker too", async () => {
   await using folder = await TempFolder.make();
   const nowMs = 1_700_000_000_000;

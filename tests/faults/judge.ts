@@ -64,6 +64,9 @@ export const NO_EXCUSE: Excuse = {
   histories: 0,
 };
 
+/** Whether a reader has to get a message, may get it, or must not. */
+export type Claim = "must" | "may" | "never";
+
 /** One message as an app received it. */
 export interface Take {
   writer: string;
@@ -91,6 +94,12 @@ export interface Reader {
   /** Its filters; they stood before the first attempt and stay. */
   filters: readonly string[];
   lives: readonly ReaderLife[];
+  /**
+   * What it has a claim to, where filters come and go.
+   *
+   * @default What one of its filters takes it must get, all else never.
+   */
+  claim?: (attempt: Attempt) => Claim;
 }
 
 /** All that was noted. */
@@ -320,7 +329,7 @@ class ReaderTrial {
       this.#add("unexpected", `${name}: published to ${attempt.topic}`);
     } else if (attempt.outcome === "refused") {
       this.#add("unexpected", `${name}: was refused`);
-    } else if (!this.#wants(take.topic)) {
+    } else if (this.#claim(attempt) === "never") {
       this.#add("unexpected", `${name}: no filter takes it`);
     } else if (owner === this.#reader.user) {
       this.#add("unexpected", `${name}: the user's own`);
@@ -392,15 +401,19 @@ class ReaderTrial {
       if (attempt.outcome !== "acknowledged" || this.#takenIn.has(key)) {
         continue;
       }
-      if (!this.#wants(attempt.topic)) continue;
+      if (this.#claim(attempt) !== "must") continue;
       if (this.#users.get(attempt.writer) === this.#reader.user) continue;
       if (this.#excuse.mayLose(attempt, this.#reader.user)) continue;
       this.#add("lost", `${key} (${attempt.topic} ${attempt.offset ?? "?"})`);
     }
   }
 
-  #wants(topic: string): boolean {
-    return this.#reader.filters.some((filter) => filterTakes(filter, topic));
+  #claim(attempt: Attempt): Claim {
+    const { filters, claim } = this.#reader;
+    if (claim !== undefined) return claim(attempt);
+    return filters.some((filter) => filterTakes(filter, attempt.topic))
+      ? "must"
+      : "never";
   }
 
   #add(kind: FindingKind, detail: string): void {

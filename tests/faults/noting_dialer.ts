@@ -22,11 +22,18 @@ export type OnConfirmed = (topic: string, from: number, to: number) => void;
 export class NotingDialer implements Dialer {
   readonly #inner: Dialer;
   readonly #onConfirmed: OnConfirmed;
+  readonly #turn: () => Promise<void>;
   readonly #topics = new Map<number, string>();
 
-  constructor(inner: Dialer, onConfirmed: OnConfirmed) {
+  /** @param turn Resolves when the turn is at its end. */
+  constructor(
+    inner: Dialer,
+    onConfirmed: OnConfirmed,
+    turn: () => Promise<void> = nextTurn,
+  ) {
     this.#inner = inner;
     this.#onConfirmed = onConfirmed;
+    this.#turn = turn;
   }
 
   /** Connects once. */
@@ -37,6 +44,7 @@ export class NotingDialer implements Dialer {
     const stream = await this.#inner.dial(address, options);
     return new NotingStream(stream, (outcomes) => this.#confirm(outcomes), {
       topics: this.#topics,
+      turn: this.#turn,
     });
   }
 
@@ -55,6 +63,7 @@ class NotingStream implements ByteStream {
   readonly #stream: ByteStream;
   readonly #onConfirmed: (outcomes: readonly number[]) => void;
   readonly #topics: Map<number, string>;
+  readonly #turn: () => Promise<void>;
   readonly #incoming = new MessageTap((message) => this.#hear(message));
   readonly #outgoing = new MessageTap((message) => this.#say(message));
   #known: readonly number[] = [];
@@ -63,11 +72,15 @@ class NotingStream implements ByteStream {
   constructor(
     stream: ByteStream,
     onConfirmed: (outcomes: readonly number[]) => void,
-    { topics }: { topics: Map<number, string> },
+    { topics, turn }: {
+      topics: Map<number, string>;
+      turn: () => Promise<void>;
+    },
   ) {
     this.#stream = stream;
     this.#onConfirmed = onConfirmed;
     this.#topics = topics;
+    this.#turn = turn;
   }
 
   get remote(): string {
@@ -86,7 +99,7 @@ class NotingStream implements ByteStream {
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#outgoing.push(bytes);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await this.#turn();
     await this.#stream.write(bytes);
   }
 
@@ -113,4 +126,8 @@ class NotingStream implements ByteStream {
       }
     }
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
