@@ -8,6 +8,7 @@ import { parseArgs } from "../deps/cli.ts";
 import { processHost } from "../program/host.ts";
 import { runProgram } from "../program/run.ts";
 import { formatAddress } from "../protocol/address.ts";
+import { FORMAT_VERSION } from "../storage/layout.ts";
 import { Broker } from "./broker.ts";
 import { BROKER_PROGRAM, toBrokerSettings } from "./settings.ts";
 
@@ -16,6 +17,7 @@ await runProgram({
   spec: BROKER_PROGRAM,
   parse: (args, options) => parseArgs(args, options),
   host: processHost,
+  formats: { store: FORMAT_VERSION },
   start: async (given, logger) => {
     const settings = toBrokerSettings(given);
     const { promise: failed, resolve: onFailed } = Promise.withResolvers();

@@ -10,6 +10,7 @@ import { makePrivateFolder } from "../program/folders.ts";
 import { processHost } from "../program/host.ts";
 import { runProgram } from "../program/run.ts";
 import { formatAddress, isUnixAddress } from "../protocol/address.ts";
+import { FORMAT_VERSION } from "../storage/layout.ts";
 import { Daemon } from "./daemon.ts";
 import { DAEMON_PROGRAM, toDaemonSettings } from "./settings.ts";
 
@@ -18,6 +19,7 @@ await runProgram({
   spec: DAEMON_PROGRAM,
   parse: (args, options) => parseArgs(args, options),
   host: processHost,
+  formats: { store: FORMAT_VERSION },
   start: async (given, logger) => {
     const settings = toDaemonSettings(given);
     const { listen, data } = settings;

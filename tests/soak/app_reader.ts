@@ -5,6 +5,7 @@
  */
 
 import { type Message, type Mom, MomError } from "../../mod.ts";
+import { pause } from "../helpers/eventually.ts";
 import {
   paddingOf,
   type Run,
@@ -13,6 +14,8 @@ import {
 } from "./app_lines.ts";
 
 const TAKES_MAX = 500;
+/** How long who acknowledges by hand holds messages: a kill hits some of them. */
+const HOLD_MS = 100;
 
 /** Takes messages and tells of them, until the handle is closed. */
 export class AppReader {
@@ -76,6 +79,7 @@ export class AppReader {
     messages: readonly Message[],
     runs: Run[],
   ): Promise<void> {
+    await pause(HOLD_MS);
     try {
       await Promise.all(messages.map((message) => retryAck(message)));
       this.#say({ told: "settled", runs });

@@ -1,16 +1,24 @@
 /**
  * `deno task soak [--minutes 15] [--seed N] [--kill-every SECONDS]`: half of full
  * speed for a quarter of an hour, with kills, and whether anything was lost or
- * grows. Exit code 1 if so.
+ * grows. Exit code 1 if so. `--samples FILE` keeps every measurement.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
+import type { Sample } from "./sampler.ts";
 import { runSoak, tellReport } from "./soak.ts";
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+/** Tab-separated, for who wants to draw it. */
+function toTable(samples: readonly Sample[]): string {
+  return samples.map(({ atMs, subject, figure, value }) =>
+    `${Math.round(atMs)}\t${subject}\t${figure}\t${value}\n`
+  ).join("");
 }
 
 async function run(): Promise<number> {
@@ -20,6 +28,7 @@ async function run(): Promise<number> {
       minutes: { type: "string", default: "15" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       "kill-every": { type: "string", default: "30" },
+      samples: { type: "string" },
     },
   });
   const seed = Number(values.seed);
@@ -31,6 +40,9 @@ async function run(): Promise<number> {
     onLine: say,
   });
   for (const line of tellReport(report)) say(line);
+  if (values.samples !== undefined) {
+    await Deno.writeTextFile(values.samples, toTable(report.samples));
+  }
   const isFlat = report.rows.every((row) => row.isFlat);
   return isFlat && report.findings.length === 0 ? 0 : 1;
 }

@@ -45,6 +45,7 @@ export interface SoakReport {
   /** What was lost, doubled, out of order or miscounted. Empty: nothing. */
   findings: string[];
   rows: FlatnessRow[];
+  samples: readonly Sample[];
 }
 
 const SAMPLE_EVERY_MS = 2_000;
@@ -123,6 +124,7 @@ class SoakStage implements AsyncDisposable {
       kills: this.#kills,
       findings,
       rows: judgeFlatness(this.#samples, { durationMs, growthMax }),
+      samples: this.#samples,
     };
   }
 
