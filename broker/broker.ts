@@ -111,6 +111,16 @@ export class Broker {
    * @param options At least `data`.
    * @throws {MomError} `option_invalid`, `data_in_use`, `data_version`,
    *   `data_damaged`, `store_unavailable`.
+   *
+   * @example With a folder, on a port that is free
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const data = await Deno.makeTempDir();
+   * const tokenFile = `${data}/token`;
+   * await using broker = await Broker.start({ port: 0, data, tokenFile });
+   * if ((await Deno.readTextFile(tokenFile)).trim() !== broker.token) throw data;
+   * ```
    */
   static async start(options: BrokerOptions): Promise<Broker> {
     checkBrokerOptions(options);
@@ -160,12 +170,35 @@ export class Broker {
    * What the broker has and does at this moment.
    *
    * @param query Narrows the rows, never the totals.
+   *
+   * @example How much waits for a user
+   * ```ts
+   * import { Broker, Mom } from "../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("t");
+   * await ben.publish("t", "hello", { level: "broker" });
+   * const { subscriptions } = broker.status({ user: ana.user });
+   * if (subscriptions[0]?.pending !== 1) throw subscriptions;
+   * ```
    */
   status(query: StatusQuery = {}): StatusReport {
     return this.#parts.core.status(query);
   }
 
-  /** Finishes what was accepted, for at most 5 s, and ends. May be called twice. */
+  /**
+   * Finishes what was accepted, for at most 5 s, and ends. May be called twice.
+   *
+   * @example Without `await using`
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await broker.stop();
+   * ```
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
