@@ -1,17 +1,15 @@
 /**
  * Whether figures stay flat. Pure: samples in, a row for each figure out.
  *
- * After the first fifth of the time, which is for warming up, the median of the
- * next third of the rest is compared with that of the last third: programs are
- * killed and start small, so single values say nothing.
+ * The first third of the time is for warming up; the median of the second is
+ * compared with that of the last. Programs are killed and start small, so single
+ * values say nothing; in a quarter of an hour a third holds two kills of each.
  *
  * @module
  */
 
 import type { Figure, Sample } from "./sampler.ts";
 
-/** How much of the time is for warming up. */
-const WARM_UP_SHARE = 0.2;
 /** A few open files more are no leak: a socket in the middle of being closed. */
 const OPEN_FILES_SLACK = 2;
 
@@ -42,12 +40,11 @@ export function judgeFlatness(
   options: FlatnessOptions,
 ): FlatnessRow[] {
   const { durationMs, growthMax = 0.1 } = options;
-  const startMs = durationMs * WARM_UP_SHARE;
-  const third = (durationMs - startMs) / 3;
+  const third = durationMs / 3;
   const groups = Map.groupBy(samples, (one) => `${one.subject} ${one.figure}`);
   return [...groups.values()].map((group) => {
     const [{ subject, figure }] = group;
-    const early = medianOf(group, startMs, startMs + third);
+    const early = medianOf(group, third, durationMs - third);
     const late = medianOf(group, durationMs - third, durationMs);
     const slack = figure === "openFiles" ? OPEN_FILES_SLACK : 0;
     const limit = Math.max(early * (1 + growthMax), early + slack);

@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Later than this is forgotten: a standstill is not made up for. */
-const LATE_MS_MAX = 250;
+/** What is later than this is left out: a standstill is not made up for. */
+const LATE_MS_MAX = 2_000;
 
 /** A steady pace. */
 export class Pace {
