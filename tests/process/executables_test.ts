@@ -46,7 +46,10 @@ class StandIns implements AsyncDisposable {
 
   /** Whether a process runs one of the scripts' programs. */
   async runs(pid: number): Promise<boolean> {
-    const line = await Deno.readTextFile(`/proc/${pid}/cmdline`);
+    const { stdout } = await new Deno.Command("ps", {
+      args: ["-ww", "-o", "args=", "-p", String(pid)],
+    }).output();
+    const line = new TextDecoder().decode(stdout);
     return line.includes(`${this.#folder.path}/sources/`);
   }
 
