@@ -98,9 +98,13 @@ if (Deno.build.os === "linux") {
   });
 }
 
-Deno.test("a program that runs from a clone tells its commit", async () => {
+const isClone = await Deno.stat(`${ROOT}.git`).then(() => true, () => false);
+
+Deno.test("a program that runs from a clone tells its commit", {
+  ignore: !isClone,
+}, async () => {
   const head = await new Deno.Command("git", {
-    args: ["-C", ROOT, "rev-parse", "HEAD"],
+    args: ["-c", "safe.directory=*", "-C", ROOT, "rev-parse", "HEAD"],
   }).output();
   const commit = new TextDecoder().decode(head.stdout).slice(0, 12);
   const { stdout } = await new Deno.Command(Deno.execPath(), {

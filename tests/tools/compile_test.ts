@@ -55,8 +55,13 @@ Deno.test("compileArgs() narrows net, read and write to what is asked for", () =
   assert.deepEqual(args.slice(-2), ["x/mom-broker", "broker/main.ts"]);
 });
 
-Deno.test("describeCommit() tells the commit of the clone", async () => {
-  assert.match(await describeCommit(ROOT), /^[0-9a-f]{12}(\+changes)?$/);
+Deno.test("describeCommit() tells the commit of the clone, and what is none", async () => {
+  assert.match(
+    await describeCommit(ROOT),
+    /^([0-9a-f]{12}(\+changes)?|unknown)$/,
+  );
+  await using folder = await TempFolder.make();
+  assert.equal(await describeCommit(folder.path), "unknown");
 });
 
 Deno.test("compile refuses the Deno CLI as a base binary, in one line", async () => {

@@ -51,10 +51,12 @@ export async function build(options: BuildOptions): Promise<void> {
     const commit = await describeCommit(options.root);
     await Deno.mkdir(`${work}/sources`);
     await copySources(options.root, `${work}/sources`, commit);
-    for (const recipe of RECIPES) await buildOne(recipe, options, work);
-    if (checkOnly) return;
-    if (options.target === undefined) await checkVersions(work, commit);
-    await moveAll(`${work}/out`, folder, options.onLine);
+    for (const recipe of RECIPES) {
+      await buildOne(recipe, options, work);
+      if (checkOnly || options.target !== undefined) continue;
+      await checkVersion(recipe, work, commit);
+    }
+    if (!checkOnly) await moveAll(`${work}/out`, folder, options.onLine);
   } finally {
     await Deno.remove(work, { recursive: true });
   }
@@ -112,15 +114,17 @@ function toBuildError(
 }
 
 /** That what was built is the program, and knows its commit. */
-async function checkVersions(work: string, commit: string): Promise<void> {
-  for (const { name } of RECIPES) {
-    const { output, error } = await run(`${work}/out/${name}`, ["--version"]);
-    if (output.startsWith("mom ") && output.includes(commit)) continue;
-    throw new BuildError(
-      `Cannot build ${name}: what came out does not tell its version but ` +
-        `"${oneLine(output || error)}"`,
-    );
-  }
+async function checkVersion(
+  { name }: Recipe,
+  work: string,
+  commit: string,
+): Promise<void> {
+  const { output, error } = await run(`${work}/out/${name}`, ["--version"]);
+  if (output.startsWith("mom ") && output.includes(commit)) return;
+  throw new BuildError(
+    `Cannot build ${name}: what came out does not tell its version but ` +
+      `"${oneLine(output || error)}"`,
+  );
 }
 
 async function moveAll(

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { readCommit } from "../../program/source_commit.ts";
+
 /** What programs are made of. */
 const PARTS = [
   "broker",
@@ -18,9 +20,6 @@ const PARTS = [
   "storage",
   "transport",
 ];
-
-/** How much of a commit is told. */
-const COMMIT_CHARS = 12;
 
 /**
  * Copies what the programs are made of.
@@ -40,25 +39,24 @@ export async function copySources(
 }
 
 /**
- * What is checked out: the commit, with `+changes` if files differ from it.
- *
- * @throws {Error} If git does not tell.
+ * What is checked out: the commit, with `+changes` if files differ from it;
+ * `unknown` where there is no clone.
  */
 export async function describeCommit(root: string): Promise<string> {
-  const commit = await git(root, ["rev-parse", "HEAD"]);
-  const changes = await git(root, ["status", "--porcelain", "--", ...PARTS]);
-  return commit.slice(0, COMMIT_CHARS) + (changes === "" ? "" : "+changes");
+  const commit = readCommit(`${root}/program`);
+  if (commit === null) return "unknown";
+  return await hasChanges(root) ? `${commit}+changes` : commit;
 }
 
-async function git(root: string, args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command("git", {
-    args: ["-C", root, ...args],
+async function hasChanges(root: string): Promise<boolean> {
+  const { stdout } = await new Deno.Command("git", {
+    args: [
+      // Whoever builds may be another user than who cloned.
+      ...["-c", `safe.directory=${root}`, "-C", root],
+      ...["status", "--porcelain", "--", ...PARTS],
+    ],
   }).output();
-  const [output, error] = [stdout, stderr].map((bytes) =>
-    new TextDecoder().decode(bytes).trim()
-  );
-  if (code === 0) return output!;
-  throw new Error(`Cannot tell the commit: git ${args[0]}: ${error}`);
+  return stdout.length > 0;
 }
 
 async function copy(from: string, to: string): Promise<void> {
