@@ -59,8 +59,13 @@ const V8 = {
 
 const SAMPLE_EVERY_MS = 2_000;
 const REST_WITHIN_MS = 120_000;
-/** The longest first, so that what a long outage needs is there early. */
-const DOWN_MS = [2_000, 0, 500, 1_000];
+/**
+ * The first outage of each is the longest: files keep the size that what gathers
+ * in an outage once needed, and a later one that is longer would look like growth.
+ */
+const FIRST_DOWN_MS = 4_000;
+/** The outages after that, in turn. */
+const DOWN_MS = [0, 500, 1_000];
 
 /** Soaks. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
@@ -179,7 +184,7 @@ class SoakStage implements AsyncDisposable {
       const atMs = startMs + (n + 1) * killEveryMs - jitterMs;
       await pause(atMs - performance.now());
       const victim = VICTIMS[n % VICTIMS.length];
-      const downMs = DOWN_MS[Math.floor(n / VICTIMS.length) % DOWN_MS.length];
+      const downMs = downMsOf(Math.floor(n / VICTIMS.length));
       await this.#kill(victim, downMs);
       this.#kills++;
       const seconds = Math.round((performance.now() - startMs) / 1_000);
@@ -263,6 +268,11 @@ class SoakStage implements AsyncDisposable {
     }
     return findings;
   }
+}
+
+/** @param death How many times the victim was killed before. */
+function downMsOf(death: number): number {
+  return death === 0 ? FIRST_DOWN_MS : DOWN_MS[(death - 1) % DOWN_MS.length];
 }
 
 function isReader(role: SoakRole): role is SoakRole & LedgerReader {
