@@ -219,8 +219,11 @@ export class User implements Saveable, InboxOwner {
   /** A delivery came over the link. What is here already is passed over. */
   receive(delivery: Delivery): void {
     const { logId, base, count, batch } = delivery;
-    const here = [this.app?.pushed.get(logId), this.#told.get(logId)]
-      .filter((set) => set !== undefined);
+    const here = [
+      this.app?.pushed.get(logId),
+      this.#told.get(logId),
+      this.inbox.coming(logId),
+    ].filter((set) => set !== undefined);
     const mark = this.mark(logId, false);
     if (mark === null && here.length === 0) return this.#pass(delivery);
     let parts = mark?.outside(base, base + count) ?? [[base, base + count]];
