@@ -18,6 +18,7 @@ Deno.test(
       durationMs: 60_000,
       killEveryMs: 10_000,
       fullSpeedMs: 5_000,
+      fillMs: 0,
       seed,
     });
     assert.deepEqual(report.findings, [], `seed ${seed}`);

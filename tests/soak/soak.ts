@@ -26,6 +26,11 @@ export interface SoakOptions {
   seed: number;
   /** How long full speed is measured. @default {10_000} */
   fullSpeedMs?: number;
+  /**
+   * How long topics are filled at most, up to what they keep, so that files have
+   * their size before it is measured. @default {120_000}
+   */
+  fillMs?: number;
   /** How much a figure may grow after the warm-up. @default {0.1} */
   growthMax?: number;
   /** Told of what goes on. */
@@ -72,6 +77,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   await using stage = await SoakStage.open(options);
   const fullSpeed = await stage.measureFullSpeed();
   stage.say(`full speed: ${Math.round(fullSpeed)} publishes/s`);
+  await stage.fill();
   return await stage.soak(fullSpeed);
 }
 
@@ -115,6 +121,21 @@ class SoakStage implements AsyncDisposable {
     await this.#rest();
     const seconds = (performance.now() - startMs) / 1_000;
     return this.#ledger.acknowledged / seconds;
+  }
+
+  /** Writes until every topic has begun to let go of what is old. */
+  async fill(): Promise<void> {
+    const startMs = performance.now();
+    const { fillMs = 120_000 } = this.#options;
+    const isLate = () => performance.now() - startMs > fillMs;
+    await this.#write(null);
+    await eventually("full topics", async () => {
+      const { topics } = await this.#cluster.brokerStatus();
+      return isLate() || topics.every(({ trimmed }) => trimmed > 0);
+    }, { timeoutMs: fillMs + 60_000, intervalMs: 500 });
+    await this.#rest();
+    const seconds = Math.round((performance.now() - startMs) / 1_000);
+    this.say(`filled for ${seconds} s`);
   }
 
   async soak(fullSpeed: number): Promise<SoakReport> {
