@@ -61,6 +61,8 @@ export type {
 } from "./protocol/byte_stream.ts";
 export type { Clock, Entropy, Timer } from "./protocol/clock.ts";
 export type { ErrorCode } from "./protocol/errors.ts";
+export type { BackupReport } from "./broker/broker.ts";
+export type { PurgeReport, PurgeWish } from "./broker/core/purging.ts";
 export type { RetentionLimits } from "./broker/core/retention.ts";
 export type { LogFields, Logger } from "./program/log.ts";
 export type {
@@ -70,6 +72,7 @@ export type {
   LinkStatus,
   OmittedRows,
   PublishCounts,
+  RecoveryStatus,
   SessionStatus,
   StatusQuery,
   StatusReport,

@@ -28,11 +28,14 @@ import { type Logger, silentLogger } from "../program/log.ts";
 import { toMetrics } from "../program/metrics.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
+import type { BackupReport } from "../storage/backup.ts";
+import { backupInProcess } from "../storage/backup_process.ts";
 import { Store } from "../storage/store.ts";
 import { listen } from "../transport/dial.ts";
 import { readToken } from "./access.ts";
 import { admit, type Connections, openConnection } from "./connection.ts";
 import { Core } from "./core/core.ts";
+import type { PurgeReport, PurgeWish } from "./core/purging.ts";
 import { RETENTION_LIMITS } from "./core/retention.ts";
 import { diskShareOf } from "./disk_share.ts";
 import {
@@ -40,6 +43,8 @@ import {
   type BrokerOptions,
   checkBrokerOptions,
 } from "./options.ts";
+
+export type { BackupReport };
 
 const TICK_MS = 1_000;
 /** Ticks between two slow ones. */
@@ -186,6 +191,40 @@ export class Broker {
    */
   status(query: StatusQuery = {}): StatusReport {
     return this.#parts.core.status(query);
+  }
+
+  /**
+   * Copies the store as it is at this moment into a file, while the broker goes
+   * on. A process of its own does it: where none may be started (`--allow-run`),
+   * use `deno task broker backup FILE`.
+   *
+   * @param file The file to make.
+   * @param options `force`: replaces a file that is there.
+   * @throws {MomError} `unsupported` where no process may be started or the data
+   *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   */
+  backup(
+    file: string,
+    { force = false }: { force?: boolean } = {},
+  ): Promise<BackupReport> {
+    const { data } = this.#parts.options;
+    const main = new URL("./main.ts", import.meta.url);
+    return backupInProcess({ data, file, force, main });
+  }
+
+  /**
+   * Removes stored messages: of a topic, of all, or what waits here for a user.
+   * What a subscription still waited for counts as dropped, reason `purged`; what
+   * lies at daemons already is delivered all the same.
+   *
+   * @returns When that is on disk.
+   * @throws {MomError} `option_invalid`, or what the store failed with.
+   */
+  async purge(wish: PurgeWish): Promise<PurgeReport> {
+    const { core, store } = this.#parts;
+    const report = core.purge(wish);
+    await store.committed();
+    return report;
   }
 
   /**

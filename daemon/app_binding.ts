@@ -10,6 +10,7 @@ import { cutBatch } from "../protocol/batch.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Peer } from "../protocol/peer.ts";
 import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+import type { Producer } from "./producers.ts";
 
 /** What a daemon needs of a connection. */
 export type Port = Pick<
@@ -38,9 +39,11 @@ export class AppBinding {
   readonly port: Port;
   readonly ref: number;
   readonly handle: Uint8Array;
+  /** What the handle publishes as. */
+  readonly producer: Producer;
   /** Pushed and undecided, by log id. */
   readonly pushed = new Map<number, OffsetSet>();
-  /** The last position that was pushed. */
+  /** The last position that was pushed, of the broker's present epoch. */
   pushedPosition = 0;
   /** ATTACHED was sent: what is pushed before it would belong to no flow (PROTOCOL 5.5). */
   isOpen = false;
@@ -49,10 +52,11 @@ export class AppBinding {
   #sent = 0;
   #acks: OpenAck[] = [];
 
-  constructor(port: Port, ref: number, handle: Uint8Array, credit: number) {
+  constructor(port: Port, ref: number, producer: Producer, credit: number) {
     this.port = port;
     this.ref = ref;
-    this.handle = handle;
+    this.handle = producer.id;
+    this.producer = producer;
     this.#window = credit;
     this.#granted = credit;
   }
@@ -102,7 +106,6 @@ export class AppBinding {
     });
     this.#sent += costOf(batch.length);
     this.hold(logId, base, base + count);
-    this.pushedPosition = Math.max(this.pushedPosition, position);
     return count;
   }
 

@@ -23,6 +23,7 @@ import { checkName, userOf } from "../protocol/names.ts";
 import { checkTopic } from "../protocol/topics.ts";
 import type { Logger } from "../program/log.ts";
 import { AppBinding, type Port } from "./app_binding.ts";
+import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
@@ -40,22 +41,26 @@ export interface CoreOptions {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
-  readonly machine: string;
+  readonly base: Base;
   readonly maxMessageBytes: number;
   readonly inboxBytesMax: number;
   readonly outboxBytesMax: number;
-  readonly outboxLog: number;
-  readonly deadLog: number;
   /** The link's answers make no sense: it is closed. */
   onConfused(error: MomError): void;
   /** Something became a dead letter of this daemon. */
   onRejected(user: string, item: RejectedItem): void;
+  /** The broker does not have any more what it had acknowledged. */
+  onLost(user: string, topic: string, count: number): void;
+  /** The broker's store is another one; `waiting` messages are here of the one before. */
+  onEpochChanged(from: number, to: number, waiting: number): void;
 }
 
 /** The daemon without its sockets. */
 export class DaemonCore {
   readonly users = new Map<string, User>();
   readonly outbox: Outbox;
+  /** Messages here that somebody may have had, since a store was replaced. */
+  mayComeTwice = 0;
   #options: CoreOptions;
   #context: UserContext;
   #byKey = new Map<number, User>();
@@ -78,15 +83,19 @@ export class DaemonCore {
       commits: options.commits,
       clock: options.clock,
       outboxBytesMax: options.outboxBytesMax,
-      outboxLog: options.outboxLog,
-      deadLog: options.deadLog,
+      outboxLog: options.base.outboxLog,
+      deadLog: options.base.deadLog,
+      base: options.base,
       nextRequest,
       onRejected: (producer, item) => this.#rejected(producer, item),
+      onLost: (producer, topic, count) => this.#lost(producer, topic, count),
       onConfused: options.onConfused,
     });
-    const { commits, clock, entropy, logger, onConfused } = options;
+    const { commits, base, clock, entropy, logger, onConfused } = options;
     this.#upstream = new Upstream({
       commits,
+      base,
+      onEpochChanged: (from, to) => this.#epochChanged(from, to),
       clock,
       entropy,
       logger,
@@ -119,13 +128,61 @@ export class DaemonCore {
       this.#byKey.get(mark.userKey)?.addMark(mark);
       this.#nextMarkKey = Math.max(this.#nextMarkKey, key + 1);
     }
-    this.#upstream.load(store.takeEntries(TABLE.destroys));
+    this.#upstream.load(
+      store.takeEntries(TABLE.destroys),
+      store.takeEntries(TABLE.subscriptions),
+    );
     await this.outbox.load(store.takeEntries(TABLE.streams));
+    this.#checkOwnEpoch();
     const handles = new Set<string>();
     for (const { handle } of this.users.values()) {
       if (handle !== null) handles.add(handle.toHex());
     }
     this.outbox.endAllBut((id) => handles.has(id.toHex()));
+  }
+
+  /** A store that was restored or copied holds what may have been done since. */
+  #checkOwnEpoch(): void {
+    const { base, commits, logger } = this.#options;
+    const { epoch } = commits.store;
+    if (base.ownEpoch === epoch) return;
+    let inbox = 0;
+    for (const user of this.users.values()) {
+      user.distrust();
+      inbox += user.pending;
+    }
+    const outbox = this.outbox.messages;
+    logger.warn("own_epoch_changed", {
+      from: base.ownEpoch,
+      to: epoch,
+      inbox,
+      outbox,
+    });
+    this.mayComeTwice += inbox + outbox;
+    base.ownEpoch = epoch;
+    commits.changed(base);
+  }
+
+  #lost({ user, id }: Producer, topic: string, count: number): void {
+    this.#options.onLost(user, topic, count);
+    const app = this.users.get(user)?.app ?? null;
+    if (app === null || !sameBytes(app.handle, id)) return;
+    const details = new Map<string, string | number>([
+      ["topic", topic],
+      ["count", count],
+    ]);
+    app.port.send({ type: "NOTICE", kind: "lost", details });
+  }
+
+  #epochChanged(from: number, to: number): void {
+    let waiting = 0;
+    for (const user of this.users.values()) waiting += user.pending;
+    this.mayComeTwice += waiting;
+    const details = new Map([["from", from], ["to", to]]);
+    for (const port of this.#byPort.keys()) {
+      port.send({ type: "NOTICE", kind: "epoch", details });
+    }
+    this.#options.onEpochChanged(from, to, waiting);
   }
 
   // Apps
@@ -204,17 +261,16 @@ export class DaemonCore {
     const app = new AppBinding(
       port,
       message.ref,
-      message.handle,
+      this.outbox.producer(message.handle, user.name),
       message.credit,
     );
     user.bind(app, message.known);
-    this.outbox.producer(message.handle, user.name);
     this.#options.commits.whenDone(() => {
       port.send({
         type: "ATTACHED",
         request: message.request,
         ref: message.ref,
-        user: userOf(user.name, this.#options.machine),
+        user: userOf(user.name, this.#options.base.machine),
         incarnation: user.incarnation,
         suspect: user.suspect,
         epoch: this.#upstream.epoch,
@@ -294,8 +350,7 @@ export class DaemonCore {
       );
     }
     this.#checkPublish(message);
-    const producer = this.outbox.producer(app.handle, user.name);
-    this.outbox.publish(port, producer, message);
+    this.outbox.publish(port, app.producer, message);
     return this.outbox.room() ?? undefined;
   }
 
@@ -392,6 +447,8 @@ export class DaemonCore {
   #end(user: User): void {
     this.users.delete(user.name);
     this.#byKey.delete(user.key);
+    // Of one that stayed away for too long: the others have said goodbye.
+    if (user.handle !== null) this.outbox.endProducer(user.handle);
     const { commits } = this.#options;
     user.end().catch((error) => commits.fail(error));
     this.#upstream.destroy(user);

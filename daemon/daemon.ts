@@ -24,7 +24,6 @@ import { Heartbeats } from "../protocol/heartbeats.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Peer } from "../protocol/peer.ts";
 import { userOf } from "../protocol/names.ts";
-import { defaultMachine } from "../program/folders.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
 import { type Logger, silentLogger } from "../program/log.ts";
@@ -43,8 +42,11 @@ import {
   readTokenFile,
   tokenPath,
 } from "../program/tokens.ts";
+import type { BackupReport } from "../storage/backup.ts";
+import { backupInProcess } from "../storage/backup_process.ts";
 import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
+import { machineKeyOf, readBase } from "./base.ts";
 import { DaemonCore } from "./core.ts";
 import { LINK_WINDOW_BYTES } from "./upstream.ts";
 import { DaemonEvents } from "./daemon_events.ts";
@@ -57,7 +59,6 @@ import {
   type DaemonOptions,
 } from "./options.ts";
 import { reportDaemon } from "./status.ts";
-import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 
 const TICK_MS = 250;
 
@@ -93,6 +94,7 @@ export class Daemon {
   readonly machine: string;
   /** Where HTTP listens, `HOST:PORT`; `null` if it is off. */
   readonly http: string | null;
+  readonly #data: string;
   #clock: Clock;
   #logger: Logger;
   #store: Store;
@@ -108,10 +110,12 @@ export class Daemon {
   #startedMs: number;
   #timer: Timer;
   #rejected: number;
+  readonly #lost: Parts["lost"];
   #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
+    this.#data = parts.data;
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#store = parts.store;
@@ -121,6 +125,7 @@ export class Daemon {
     this.#heartbeats = parts.heartbeats;
     this.#events = parts.events;
     this.#rejected = parts.rejected;
+    this.#lost = parts.lost;
     this.machine = parts.machine;
     this.token = parts.token ?? "";
     this.address = parseAddress(parts.listener.address);
@@ -194,25 +199,25 @@ export class Daemon {
     const undo: (() => unknown)[] = [() => store.close()];
     try {
       commits.attach(store);
-      const base = readBase(store, commits, options, entropy);
+      const base = readBase(commits, options.machine, entropy);
       const heartbeats = new Heartbeats(
         clock,
         options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs,
       );
       const events = new DaemonEvents();
+      const brokerAddress = formatAddress(options.broker);
+      const lost = { count: 0, epochs: 0 };
       const core = new DaemonCore({
         commits,
         clock,
         entropy,
         logger,
-        machine: base.machine,
+        base,
         maxMessageBytes: options.maxMessageBytes ??
           DAEMON_DEFAULTS.maxMessageBytes,
         inboxBytesMax: options.inboxBytesMax ?? DAEMON_DEFAULTS.inboxBytesMax,
         outboxBytesMax: options.outboxBytesMax ??
           DAEMON_DEFAULTS.outboxBytesMax,
-        outboxLog: base.outboxLog,
-        deadLog: base.deadLog,
         onConfused: (error) => link.fail(error),
         onRejected: (user, { topic, count, error }) => {
           const machine = base.machine;
@@ -232,13 +237,29 @@ export class Daemon {
           });
           if (holder.daemon !== null) holder.daemon.#rejected += count;
         },
+        onLost: (user, topic, count) => {
+          logger.warn("lost", { user, machine: base.machine, topic, count });
+          events.emit({ type: "lost", user, topic, count });
+          lost.count += count;
+        },
+        onEpochChanged: (from, to, mayComeTwice) => {
+          const broker = brokerAddress;
+          logger.warn("epoch_changed", { broker, from, to, mayComeTwice });
+          events.emit({
+            type: "epoch_changed",
+            broker,
+            from,
+            to,
+            mayComeTwice,
+          });
+          lost.epochs++;
+        },
       });
       await core.load();
       const listener = options.listener ??
         listen(listenAddress(options), { removeStale: true });
       undo.push(() => listener.close());
       const token = await readToken(options, listener, store);
-      const brokerAddress = formatAddress(options.broker);
       const link = new Link({
         dialer: options.dialer ?? networkDialer,
         address: brokerAddress,
@@ -247,7 +268,7 @@ export class Daemon {
         heartbeats,
         logger,
         machine: base.machine,
-        machineKey: store.id,
+        machineKey: machineKeyOf(store),
         credit: LINK_WINDOW_BYTES,
         token: () => brokerToken(options),
         onUp: (peer, welcome) => {
@@ -273,8 +294,10 @@ export class Daemon {
         token,
         machine: base.machine,
         rejected: store.end(base.deadLog),
+        lost,
         http: httpAddress(options),
         entropy,
+        data: options.data,
         maxMessageBytes: options.maxMessageBytes ??
           DAEMON_DEFAULTS.maxMessageBytes,
       });
@@ -317,6 +340,7 @@ export class Daemon {
       ),
       link: this.#link.status(),
       rejected: this.#rejected,
+      lost: this.#lost,
     }, query);
   }
 
@@ -343,6 +367,24 @@ export class Daemon {
    */
   events(): AsyncIterable<DaemonEvent> {
     return this.#events.iterate();
+  }
+
+  /**
+   * Copies the store as it is at this moment into a file, while the daemon goes
+   * on. A process of its own does it: where none may be started (`--allow-run`),
+   * use `deno task daemon backup FILE`.
+   *
+   * @param file The file to make.
+   * @param options `force`: replaces a file that is there.
+   * @throws {MomError} `unsupported` where no process may be started or the data
+   *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   */
+  backup(
+    file: string,
+    { force = false }: { force?: boolean } = {},
+  ): Promise<BackupReport> {
+    const main = new URL("./main.ts", import.meta.url);
+    return backupInProcess({ data: this.#data, file, force, main });
   }
 
   /**
@@ -481,6 +523,7 @@ export class Daemon {
 }
 
 interface Parts {
+  readonly data: string;
   readonly clock: Clock;
   readonly entropy: typeof systemEntropy;
   readonly logger: Logger;
@@ -493,39 +536,9 @@ interface Parts {
   readonly token: string | null;
   readonly machine: string;
   readonly rejected: number;
+  readonly lost: { readonly count: number; readonly epochs: number };
   readonly http: { hostname: string; port: number } | null;
   readonly maxMessageBytes: number;
-}
-
-type BaseEntry = [machine: string, outboxLog: number, deadLog: number];
-
-/** The daemon's own entry; made at the first start. */
-function readBase(
-  store: Store,
-  commits: Commits,
-  options: DaemonOptions,
-  entropy: typeof systemEntropy,
-): { machine: string; outboxLog: number; deadLog: number } {
-  const known = store.takeEntries(TABLE.daemon).get(1);
-  if (known !== undefined) {
-    const [machine, outboxLog, deadLog] = decodeEntry<BaseEntry>(known);
-    if (options.machine !== undefined && options.machine !== machine) {
-      throw new MomError(
-        "option_invalid",
-        `Cannot start daemon: option "machine" is "${options.machine}", ` +
-          `but the data folder belongs to "${machine}"`,
-      );
-    }
-    return { machine, outboxLog, deadLog };
-  }
-  const random = () => `memory-${entropy.bytes(6).toHex()}`;
-  const machine = options.machine ??
-    (store.isMemory ? random() : defaultMachine());
-  const outboxLog = commits.createLog();
-  const deadLog = commits.createLog();
-  store.put(TABLE.daemon, 1, encodeEntry([machine, outboxLog, deadLog]));
-  store.commit();
-  return { machine, outboxLog, deadLog };
 }
 
 function listenAddress(options: DaemonOptions): Address {

@@ -20,6 +20,23 @@ export type DaemonEvent =
     count: number;
     code: ErrorCode;
   }
+  | {
+    /** The broker's store is another than before: restored, or copied. */
+    type: "epoch_changed";
+    broker: string;
+    from: number;
+    to: number;
+    /** Messages that wait here for their users and that the broker may send again. */
+    mayComeTwice: number;
+  }
+  | {
+    /** The broker does not have any more what it had acknowledged. */
+    type: "lost";
+    user: string;
+    topic: string;
+    /** How many messages that may be. */
+    count: number;
+  }
   | { type: "dropped"; count: number };
 
 interface Listener {

@@ -29,6 +29,7 @@ import {
   type Receipt,
 } from "../protocol/messages.ts";
 import type { Port } from "./app_binding.ts";
+import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { OutboxLog } from "./outbox_log.ts";
@@ -42,7 +43,7 @@ import {
   refuse,
   type Waiter,
 } from "./publish_stream.ts";
-import { type Producer, Producers } from "./producers.ts";
+import { type Gate, type Producer, Producers } from "./producers.ts";
 import type { PendingBatch } from "./stream.ts";
 
 /** Bytes of the outbox that may be on their way to the broker at a time. */
@@ -62,10 +63,14 @@ export interface OutboxContext {
   /** The store's log of outbox items, and that of what the broker refused for good. */
   readonly outboxLog: number;
   readonly deadLog: number;
+  /** Where the broker's epoch is kept. */
+  readonly base: Base;
   /** A number for a request to the broker; it grows. */
   nextRequest(): number;
   /** The broker refused for good what had a receipt of level `daemon`. */
   onRejected(producer: Producer, item: RejectedItem): void;
+  /** The broker does not have any more what it had. */
+  onLost(producer: Producer, topic: string, count: number): void;
   /** The broker's answers make no sense: the link is of no use. */
   onConfused(error: MomError): void;
 }
@@ -113,6 +118,10 @@ export class Outbox {
       stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
     });
+    const { brokerEpoch } = this.#context.base;
+    for (const stream of this.#producers.streams()) {
+      stream.noteHad(stream.drainedLast, brokerEpoch);
+    }
   }
 
   /** Records in the outbox. */
@@ -299,6 +308,7 @@ export class Outbox {
     this.#cancelRetry();
     this.#shift(this.#producers.streams());
     for (const stream of this.#producers.streams()) {
+      stream.producer.gate = null;
       if (stream.sender.size > 0) stream.detach();
     }
     this.#log.releaseAll();
@@ -318,6 +328,8 @@ export class Outbox {
     const stream = this.#pace.answered(request);
     const batch = stream?.sender.answered(request) ?? null;
     if (stream === null || batch === null) return;
+    const last = batch.firstSequence + batch.count - 1;
+    stream.noteHad(last, this.#context.base.brokerEpoch);
     this.#done(stream, batch, offset);
     this.#goOn(stream);
   }
@@ -354,8 +366,12 @@ export class Outbox {
    * good. What has one is repeated from here.
    */
   #repeat(stream: PublishStream, request: number, message: ErrorMessage): void {
-    const { sender } = stream;
-    if (sender.first()?.tag.isStored === false) {
+    const { sender, producer } = stream;
+    this.#countLost(stream, message);
+    // A broker with an older store misses what it had: that is gone, and no business
+    // of the app's. The producer's other batches wait for this one.
+    const isProbe = producer.gate?.stream === stream;
+    if (!isProbe && sender.first()?.tag.isStored === false) {
       const batch = stream.giveUp(request);
       for (const { port, request } of batch?.tag.waiters ?? []) {
         port.send({ ...message, request });
@@ -371,6 +387,15 @@ export class Outbox {
       if (!(error instanceof MomError)) throw error;
       this.#context.onConfused(error);
     }
+  }
+
+  /** Tells what the broker has no more after its store was replaced by an older one. */
+  #countLost(stream: PublishStream, message: ErrorMessage): void {
+    const last = message.details?.get("last");
+    const { base, onLost } = this.#context;
+    if (typeof last !== "number") return;
+    const count = stream.missing(last, base.brokerEpoch);
+    if (count > 0) onLost(stream.producer, stream.topic, count);
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {
@@ -414,6 +439,7 @@ export class Outbox {
   }
 
   #goOn(stream: PublishStream): void {
+    this.#openGate(stream);
     this.#send(stream);
     this.#drain();
     this.#tellAllEnded();
@@ -424,12 +450,45 @@ export class Outbox {
 
   #send(stream: PublishStream): void {
     if (this.#port === null || this.#retryTimer !== null) return;
-    while (stream.sender.waiting > 0) {
-      const request = this.#context.nextRequest();
-      const batch = stream.sender.next(request)!;
-      this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
-      const { previous } = batch;
-      this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
+    const { sender, producer } = stream;
+    while (sender.waiting > 0 && producer.gate === null) this.#sendOne(stream);
+  }
+
+  #sendOne(stream: PublishStream): void {
+    const { sender, producer } = stream;
+    const isUncertain = stream.isUncertain(this.#context.base.brokerEpoch);
+    const request = this.#context.nextRequest();
+    const batch = sender.next(request);
+    if (batch === null) return;
+    if (isUncertain) {
+      const order = Array.from({ length: sender.waiting }, () => stream);
+      producer.gate = { stream, order };
+    }
+    this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
+    const { previous } = batch;
+    this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
+  }
+
+  /** The broker has answered for the stream that the others wait for: they go on, in order. */
+  #openGate(stream: PublishStream): void {
+    const { producer } = stream;
+    const { gate } = producer;
+    if (gate?.stream !== stream || this.#retryTimer !== null) return;
+    producer.gate = null;
+    // What has to be sent again goes first.
+    const again = stream.sender.waiting -
+      gate.order.filter((each) => each === stream).length;
+    const order = [
+      ...Array.from({ length: Math.max(0, again) }, () => stream),
+      ...gate.order,
+    ];
+    for (const [index, next] of order.entries()) {
+      this.#sendOne(next);
+      const { gate } = producer as { gate: Gate | null };
+      if (gate === null) continue;
+      gate.order.length = 0;
+      gate.order.push(...order.slice(index + 1));
+      return;
     }
   }
 
@@ -514,6 +573,9 @@ export class Outbox {
   #retryLater(): void {
     this.#retryTimer ??= this.#context.clock.setTimer(RETRY_MS, () => {
       this.#retryTimer = null;
+      for (const { gate } of this.#producers.all()) {
+        if (gate !== null) this.#openGate(gate.stream);
+      }
       for (const stream of this.#producers.streams()) this.#send(stream);
       this.#drain();
     });

@@ -36,6 +36,9 @@ export class Pace {
   #isStalled = false;
   #isDoubted = false;
   #timer: Timer | null = null;
+  /** The clock as read in this turn: many come and go in one. */
+  #nowMs = 0;
+  #isNowRead = false;
 
   /** @param onStall Called when the link has come to a stand. */
   constructor(clock: Clock, onStall: () => void) {
@@ -72,7 +75,7 @@ export class Pace {
     bytes: number,
     isDrain: boolean,
   ): void {
-    const sentMs = this.#clock.monotonicMs();
+    const sentMs = this.#now();
     if (this.#sent.size === 0) this.#progressMs = sentMs;
     this.#sent.set(request, { stream, sentMs, bytes, isDrain });
     if (isDrain) this.#drainBytes += bytes;
@@ -87,7 +90,7 @@ export class Pace {
     this.#sent.delete(request);
     if (sent.isDrain) this.#drainBytes -= sent.bytes;
     else this.#fastBytes -= sent.bytes;
-    this.#progressMs = this.#clock.monotonicMs();
+    this.#progressMs = this.#now();
     this.#usualMs += (this.#progressMs - sent.sentMs - this.#usualMs) / 8;
     this.#isStalled = false;
     return sent.stream;
@@ -101,6 +104,13 @@ export class Pace {
     this.#isStalled = false;
     this.#timer?.cancel();
     this.#timer = null;
+  }
+
+  #now(): number {
+    if (this.#isNowRead) return this.#nowMs;
+    this.#isNowRead = true;
+    queueMicrotask(() => this.#isNowRead = false);
+    return this.#nowMs = this.#clock.monotonicMs();
   }
 
   #watch(): void {

@@ -7,6 +7,18 @@
 
 import { PublishStream } from "./publish_stream.ts";
 
+/**
+ * In another epoch of the broker's store nobody knows how far it has come with a
+ * stream. Until the first answer tells, the batches of all the producer's streams
+ * wait, so that what has to be sent again is not overtaken.
+ */
+export interface Gate {
+  /** Whose first batch is on its way. */
+  readonly stream: PublishStream;
+  /** The stream of each batch that waits, in the order of sending. */
+  readonly order: PublishStream[];
+}
+
 /** One app's handle as a producer. */
 export class Producer {
   readonly id: Uint8Array;
@@ -21,6 +33,8 @@ export class Producer {
   outboxCount = 0;
   /** The offset behind its last record in the outbox's log; 0: it has none there. */
   outboxEnd = 0;
+  /** What waits until the broker has answered for one stream; `null`: nothing. */
+  gate: Gate | null = null;
 
   constructor(id: Uint8Array, user: string) {
     this.id = id;

@@ -116,6 +116,8 @@ export class PublishStream implements Saveable {
   sender = new ProducerStream<BatchTag>();
   isEnded = false;
   #isStored = false;
+  /** The last sequence that the broker is known to have had, and in which epoch. */
+  #had = { last: 0, epoch: 0 };
 
   constructor(key: number, producer: Producer, topic: string) {
     this.key = key;
@@ -156,6 +158,30 @@ export class PublishStream implements Saveable {
     return this.#outboxCount === 0 && this.sender.size === 0;
   }
 
+  /** Whether the broker may have less of it than this daemon believes. */
+  isUncertain(epoch: number): boolean {
+    return this.#had.epoch !== epoch && this.sender.accepted > 0;
+  }
+
+  /** The broker has, or had, everything up to `last`. */
+  noteHad(last: number, epoch: number): void {
+    if (epoch === this.#had.epoch && last <= this.#had.last) return;
+    this.#had = { last, epoch };
+  }
+
+  /**
+   * The broker says that it has nothing behind `last`.
+   *
+   * @returns How many sequences it had in an epoch before and has no more.
+   */
+  missing(last: number, epoch: number): number {
+    const had = this.#had;
+    this.#had = { last, epoch };
+    // Within an epoch it is a topic that was forgotten as nobody used it.
+    if (had.epoch === epoch || had.epoch === 0) return 0;
+    return Math.max(0, had.last - last);
+  }
+
   /** Records have gone to the outbox, or left it. */
   countStored(records: number): void {
     this.#outboxCount += records;
@@ -172,6 +198,7 @@ export class PublishStream implements Saveable {
       this.sender = new ProducerStream(previous);
     }
     if (!tag.isStored) this.unstored++;
+    this.producer.gate?.order.push(this);
     this.sender.push({
       firstSequence,
       count: item.count,

@@ -26,6 +26,8 @@ export interface DaemonStatusInput {
   readonly link: LinkStatus;
   /** What the broker refused for good, since the data folder was made. */
   readonly rejected: number;
+  /** What became of a broker's store that was replaced, since the start. */
+  readonly lost: { readonly count: number; readonly epochs: number };
 }
 
 /** A daemon's report. What it counts is what lies here; sums over all are the broker's. */
@@ -67,6 +69,11 @@ export function reportDaemon(
     },
     inbox: { messages: totals.pending, bytes: inboxBytes, oldestMs: 0 },
     link: input.link,
+    recovery: {
+      epochs: input.lost.epochs,
+      mayBeLost: input.lost.count,
+      mayComeTwice: core.mayComeTwice,
+    },
     omitted: {
       topics: 0,
       subscriptions: 0,

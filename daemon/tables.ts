@@ -9,16 +9,18 @@ import { type CborItem, CborReader, CborWriter } from "../protocol/cbor.ts";
 
 /** Numbers of the tables. */
 export const TABLE = {
-  /** Key 1: `[machine, outbox log, dead-letter log, rejected]`. */
+  /** Key 1: `[machine, outbox log, dead-letter log, broker's epoch, own epoch]`. */
   daemon: 1,
-  /** User key: `[name, named, incarnation, broker's incarnation, handle, suspect, inbox log, inbox position]`. */
+  /** User key: `[name, named, incarnation, broker's incarnation, handle, suspect, inbox log, inbox position, epoch, subscribed epoch]`. */
   users: 2,
   /** Mark key: `[user key, log id, custody, delivered, expired, undecodable, schema, damaged, trimmed]`. */
   marks: 3,
   /** Stream key: `[producer, topic, stored last, user]`. */
   streams: 4,
-  /** Destroy key: `[name, incarnation]`. */
+  /** Destroy key: `[name, incarnation, done]`. */
   destroys: 5,
+  /** Subscription key: `[user key, filter, manual, echo, ended]`. */
+  subscriptions: 6,
 } as const;
 
 /** An entry as bytes. */

@@ -22,10 +22,12 @@ import {
 } from "../protocol/messages.ts";
 import type { Logger } from "../program/log.ts";
 import type { Port } from "./app_binding.ts";
+import type { Base } from "./base.ts";
 import { costOf, type Delivery } from "./delivery.ts";
 import { Destroys } from "./destroys.ts";
 import type { Commits } from "./commits.ts";
 import type { Outbox } from "./outbox.ts";
+import { type KnownSubscription, Subscriptions } from "./subscriptions.ts";
 import { sameBytes, type User } from "./user.ts";
 import { USER_WINDOW_BYTES } from "./user_flow.ts";
 
@@ -43,6 +45,8 @@ export interface LinkedUsers {
 /** What an upstream stands on. */
 export interface UpstreamOptions {
   readonly commits: Commits;
+  /** Where the broker's epoch is kept. */
+  readonly base: Base;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
@@ -52,7 +56,15 @@ export interface UpstreamOptions {
   nextRequest(): number;
   /** The link's answers make no sense: it is closed. */
   onConfused(error: MomError): void;
+  /** The broker's store is another one than at the last link. */
+  onEpochChanged(from: number, to: number): void;
 }
+
+/** What the broker answers when it has done already what is asked for. */
+const DONE_ALREADY = {
+  SUBSCRIBE: "already_subscribed",
+  UNSUBSCRIBE: "not_subscribed",
+} as const;
 
 type Answer = {
   onOk(): void;
@@ -70,8 +82,8 @@ export class Upstream {
   /** Which ATTACH of a user is the valid one. */
   readonly #attaching = new Map<User, number>();
   readonly #answers = new Map<number, Answer>();
+  readonly #subscriptions: Subscriptions;
   #link: Port | null = null;
-  #epoch = 0;
   #linkReleased = 0;
   #linkGranted = 0;
 
@@ -81,22 +93,29 @@ export class Upstream {
     this.#users = options.users;
     this.#instance = options.entropy.bytes(16);
     this.#destroys = new Destroys(options.commits);
+    this.#subscriptions = new Subscriptions(options.commits);
   }
 
   /** The broker's epoch, 0 before the first link. */
   get epoch(): number {
-    return this.#epoch;
+    return this.#options.base.brokerEpoch;
   }
 
-  /** Takes over the destroys that were stored. */
-  load(destroys: Map<number, Uint8Array>): void {
+  /** Takes over the destroys and subscriptions that were stored. */
+  load(
+    destroys: Map<number, Uint8Array>,
+    subscriptions: Map<number, Uint8Array>,
+  ): void {
     this.#destroys.load(destroys);
+    this.#subscriptions.load(subscriptions);
   }
 
   /** A user ended here: the broker is told, now or when there is a link. */
   destroy(user: User): void {
     this.#attaching.delete(user);
-    const { key } = this.#destroys.add(user.name, user.brokerIncarnation);
+    this.#subscriptions.drop(user.key);
+    const { name, brokerIncarnation, named } = user;
+    const { key } = this.#destroys.add(name, brokerIncarnation, named);
     this.#commits.whenDone(() => this.#sendDestroy(key));
   }
 
@@ -119,10 +138,20 @@ export class Upstream {
     }
     const asked = { port, request: message.request };
     const request = this.#ask({
-      onOk: () => asked.port.send({ type: "OK", request: asked.request }),
+      onOk: () => {
+        this.#note(user, message);
+        this.#commits.whenDone(() =>
+          asked.port.send({ type: "OK", request: asked.request })
+        );
+      },
       onError: (error) => {
-        if (error instanceof MomError) asked.port.refuse(error, asked.request);
-        else asked.port.send({ ...error, request: asked.request });
+        if (error instanceof MomError) {
+          return asked.port.refuse(error, asked.request);
+        }
+        if (error.code === DONE_ALREADY[message.type]) {
+          this.#note(user, message);
+        }
+        asked.port.send({ ...error, request: asked.request });
       },
     });
     // Behind the user's own ATTACH, which may wait for the disk.
@@ -132,10 +161,17 @@ export class Upstream {
     );
   }
 
+  #note(
+    user: User,
+    message: MessageNamed<"SUBSCRIBE"> | MessageNamed<"UNSUBSCRIBE">,
+  ): void {
+    if (!user.isEnded) this.#subscriptions.note(user.key, message);
+  }
+
   /** There is a link. Everything that the broker must know goes first. */
   linkUp(link: Port, epoch: number): void {
     this.#link = link;
-    this.#epoch = epoch;
+    this.#adoptEpoch(epoch);
     this.#linkReleased = 0;
     this.#linkGranted = LINK_WINDOW_BYTES;
     this.#commits.whenDone(() => {
@@ -143,6 +179,17 @@ export class Upstream {
     });
     for (const user of this.#users.all()) this.attach(user);
     this.#options.outbox.linkUp(link);
+  }
+
+  #adoptEpoch(epoch: number): void {
+    const { base } = this.#options;
+    const before = base.brokerEpoch;
+    if (before === epoch) return;
+    base.brokerEpoch = epoch;
+    this.#commits.changed(base);
+    if (before === 0) return;
+    this.#destroys.reopen();
+    this.#options.onEpochChanged(before, epoch);
   }
 
   /** The link is gone: its promises are this daemon's now. */
@@ -198,7 +245,44 @@ export class Upstream {
         credit: USER_WINDOW_BYTES,
         known,
       });
+      this.#subscribeAgain(user, link);
     });
+  }
+
+  /**
+   * In a new epoch the broker has the subscriptions of some time ago: it is told of
+   * those that came and went since. Asked right behind ATTACH, so that what the app
+   * asks for comes after it.
+   */
+  #subscribeAgain(user: User, link: Port): void {
+    const { epoch } = this;
+    const isSettled = user.subscribedEpoch === epoch;
+    const known = isSettled ? [] : this.#subscriptions.of(user.key);
+    let open = known.length;
+    const answered = () => {
+      if (--open > 0 || user.isEnded) return;
+      user.subscribedEpoch = epoch;
+      this.#commits.changed(user);
+    };
+    for (const subscription of known) {
+      const request = this.#ask({
+        onOk: () => {
+          this.#options.logger.warn("subscription_renewed", {
+            user: user.name,
+            filter: subscription.filter,
+            ended: subscription.isEnded,
+          });
+          answered();
+        },
+        onError: (error) => {
+          // "bad_message": the user is unknown, and is attached again.
+          const isOver = error instanceof MomError ||
+            error.code === "bad_message";
+          if (!isOver) answered();
+        },
+      });
+      link.send(toAgain(subscription, request, user.key));
+    }
   }
 
   #attachRefused(
@@ -217,10 +301,14 @@ export class Upstream {
       return this.#options.onConfused(asMomError(error));
     }
     // The broker has lost the user, and with it its subscriptions. What lies here
-    // is still its own; the app is told.
+    // is still its own.
     user.brokerIncarnation = null;
     this.#commits.changed(user);
-    user.app?.port.fail(asMomError(error));
+    // In another epoch that is no surprise, and the subscriptions are asked for
+    // again. Else the app is told.
+    if (user.epoch === 0 || user.epoch === this.epoch) {
+      user.app?.port.fail(asMomError(error));
+    }
     this.attach(user);
   }
 
@@ -275,6 +363,14 @@ export class Upstream {
       !sameBytes(user.brokerIncarnation, message.incarnation)
     ) {
       user.brokerIncarnation = message.incarnation.slice();
+      this.#commits.changed(user);
+    }
+    user.adoptEpoch(this.epoch);
+    if (
+      user.subscribedEpoch !== this.epoch &&
+      this.#subscriptions.of(user.key).length === 0
+    ) {
+      user.subscribedEpoch = this.epoch;
       this.#commits.changed(user);
     }
     const { flow } = user;
@@ -366,4 +462,23 @@ export class Upstream {
     const { name, incarnation } = destroy;
     this.#link.send({ type: "DESTROY", request, name, incarnation });
   }
+}
+
+/** A subscription as it is asked for again in a new epoch. */
+function toAgain(
+  { filter, manual, echo, isEnded }: KnownSubscription,
+  request: number,
+  ref: number,
+): Message {
+  if (isEnded) return { type: "UNSUBSCRIBE", request, ref, filter };
+  return {
+    type: "SUBSCRIBE",
+    request,
+    ref,
+    filter,
+    from: "epoch",
+    fromValue: 0,
+    manual,
+    echo,
+  };
 }

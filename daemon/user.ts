@@ -13,6 +13,7 @@
  */
 
 import type { Clock } from "../protocol/clock.ts";
+import { epochOf } from "../protocol/log_id.ts";
 import { OUTCOME, type Outcome, TARGET_FLAG } from "../protocol/messages.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Store } from "../storage/store.ts";
@@ -33,6 +34,8 @@ type UserEntry = [
   suspect: number,
   inboxLog: number,
   inboxPosition: number,
+  epoch: number,
+  subscribedEpoch: number,
 ];
 
 /** What a user stands on. */
@@ -63,6 +66,10 @@ export class User implements Saveable, InboxOwner {
   handle: Uint8Array | null = null;
   /** Messages up to this position may have been handed to an earlier handle. */
   suspect = 0;
+  /** The broker's epoch when this user was attached last; positions are of it. */
+  epoch = 0;
+  /** The broker's epoch in which its subscriptions are known to be right. */
+  subscribedEpoch = 0;
   app: AppBinding | null = null;
   readonly flow: UserFlow;
   readonly inbox: Inbox;
@@ -104,15 +111,25 @@ export class User implements Saveable, InboxOwner {
 
   /** A user as it was stored. */
   static load(context: UserContext, key: number, bytes: Uint8Array): User {
-    const [name, named, incarnation, brokers, handle, suspect, log, position] =
-      decodeEntry<
-        UserEntry
-      >(bytes);
+    const [
+      name,
+      named,
+      incarnation,
+      brokers,
+      handle,
+      suspect,
+      log,
+      position,
+      epoch,
+      subscribedEpoch,
+    ] = decodeEntry<UserEntry>(bytes);
     const user = new User(context, key, { name, named, incarnation }, log);
     user.brokerIncarnation = brokers;
     user.handle = handle;
     user.suspect = suspect;
     user.#inboxPosition = position;
+    user.epoch = epoch;
+    user.subscribedEpoch = subscribedEpoch;
     if (handle !== null) {
       user.#survivor = handle;
       user.#handedPosition = position;
@@ -132,6 +149,8 @@ export class User implements Saveable, InboxOwner {
       this.suspect,
       this.inbox.log,
       this.#inboxPosition,
+      this.epoch,
+      this.subscribedEpoch,
     ];
     store.put(TABLE.users, this.key, encodeEntry(entry));
   }
@@ -157,6 +176,33 @@ export class User implements Saveable, InboxOwner {
     let pending = 0;
     for (const mark of this.#marks.values()) pending += mark.pending;
     return pending;
+  }
+
+  /**
+   * The user is attached in another epoch of the broker's store: positions of the
+   * one before say nothing in it. What is here of that one is still handed over,
+   * marked, since the broker may send it again.
+   */
+  adoptEpoch(epoch: number): void {
+    if (this.epoch === epoch) return;
+    const isFirst = this.epoch === 0;
+    this.epoch = epoch;
+    this.#context.commits.changed(this);
+    if (isFirst) return;
+    this.suspect = this.#inboxPosition = this.#handedPosition = 0;
+    // What the broker has may have been taken before it was lost again.
+    this.#survivor = null;
+    if (this.app !== null) this.app.pushedPosition = 0;
+  }
+
+  /**
+   * This daemon's store is a copy of what it was some time ago: all that is in it
+   * may have been handed over since.
+   */
+  distrust(): void {
+    this.suspect = Math.max(this.suspect, this.#inboxPosition);
+    this.handle = this.#survivor = null;
+    this.#context.commits.changed(this);
   }
 
   // The handle
@@ -217,7 +263,8 @@ export class User implements Saveable, InboxOwner {
   // Deliveries
 
   /** A delivery came over the link. What is here already is passed over. */
-  receive(delivery: Delivery): void {
+  receive(fresh: Delivery): void {
+    const delivery = this.#marked(fresh);
     const { logId, base, count, batch } = delivery;
     const here = [
       this.app?.pushed.get(logId),
@@ -239,6 +286,14 @@ export class User implements Saveable, InboxOwner {
       this.#pass(part);
     }
     if (cost > 0) this.flow.release(cost);
+  }
+
+  /** What an earlier handle may have had is so for good, also in the inbox. */
+  #marked(delivery: Delivery): Delivery {
+    const isSuspect = this.#survivor === null &&
+      delivery.position <= this.flow.suspect;
+    if (!isSuspect) return delivery;
+    return { ...delivery, flags: delivery.flags | TARGET_FLAG.redelivered };
   }
 
   #pass(delivery: Delivery): void {
@@ -283,9 +338,13 @@ export class User implements Saveable, InboxOwner {
       );
       return delivery.count;
     }
-    const isSuspect = this.#survivor === null &&
-      delivery.position <= this.flow.suspect;
-    return app.push(delivery, isSuspect ? TARGET_FLAG.redelivered : 0, nowMs);
+    const isOlder = epochOf(delivery.logId) !== this.epoch;
+    const flags = isOlder ? TARGET_FLAG.redelivered : 0;
+    const count = app.push(delivery, flags, nowMs);
+    if (count > 0 && !isOlder) {
+      app.pushedPosition = Math.max(app.pushedPosition, delivery.position);
+    }
+    return count;
   }
 
   /** The handle has been told that it is attached: deliveries may go out. */
@@ -322,7 +381,9 @@ export class User implements Saveable, InboxOwner {
 
   /** {@inheritDoc InboxOwner.onStored} */
   onStored(delivery: Delivery): void {
-    this.#inboxPosition = Math.max(this.#inboxPosition, delivery.position);
+    if (epochOf(delivery.logId) === this.epoch) {
+      this.#inboxPosition = Math.max(this.#inboxPosition, delivery.position);
+    }
     this.#context.commits.changed(this.mark(delivery.logId, true));
     this.#context.commits.changed(this);
   }
@@ -522,5 +583,7 @@ export class User implements Saveable, InboxOwner {
 
 /** Whether two ids are the same. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

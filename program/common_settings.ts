@@ -11,6 +11,7 @@ import {
   describe,
   logLevelSetting,
   optionalTcpAddressSetting,
+  switchSetting,
   textSetting,
 } from "./setting_kinds.ts";
 
@@ -44,14 +45,41 @@ export function httpSetting(
   );
 }
 
+/** The data folder of a command beside a program. */
+export function dataSetting(
+  defaultText: string,
+): v.GenericSchema<string | undefined, string | undefined> {
+  return pathSetting("The data folder", "DIR", defaultText);
+}
+
+/** `--file`, which commands take as an operand. */
+export function fileSetting(help: string): v.GenericSchema<string, string> {
+  return v.pipe(
+    v.string(),
+    v.nonEmpty("it needs a value"),
+    describe({ help, placeholder: "FILE" }),
+  );
+}
+
+/** A flag that is there or not. */
+export function switchFlag(
+  help: string,
+): v.GenericSchema<boolean | undefined, boolean> {
+  return v.pipe(v.optional(switchSetting, false), describe({ help }));
+}
+
 /** A setting that names a file or folder. */
 export function pathSetting(
   help: string,
   placeholder: string,
-  defaultText: string,
+  defaultText?: string,
 ): v.GenericSchema<string | undefined, string | undefined> {
   return v.pipe(
     v.optional(textSetting),
-    describe({ help, placeholder, defaultText }),
+    describe({
+      help,
+      placeholder,
+      ...(defaultText !== undefined && { defaultText }),
+    }),
   );
 }

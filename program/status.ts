@@ -110,6 +110,19 @@ export interface LinkStatus {
   reason?: string;
 }
 
+/**
+ * What became of a store that was restored or copied. Counted by a daemon since
+ * its start, by a broker for its present epoch.
+ */
+export interface RecoveryStatus {
+  /** How often the store was another one than before. */
+  epochs: number;
+  /** Messages that it had acknowledged and does not know any more, as far as noticed. */
+  mayBeLost: number;
+  /** Messages that somebody may have had already; they come marked `redelivered`. */
+  mayComeTwice: number;
+}
+
 /** One message that was put aside. */
 export interface DeadLetterStatus {
   /** For whom it was, or who published it, `name@machine`. */
@@ -173,6 +186,8 @@ export interface StatusReport {
   inbox: BoxStatus | null;
   /** The connection to the broker; `null` at the broker. */
   link: LinkStatus | null;
+  /** What stores that were replaced have cost; none if none was. */
+  recovery?: RecoveryStatus;
   /** Rows left out because there are more than a report holds. */
   omitted: OmittedRows;
 }
@@ -241,6 +256,11 @@ export const statusReportSchema: v.GenericSchema<unknown, StatusReport> = v
       broker: v.string(),
       sinceMs: duration,
       reason: v.optional(v.string()),
+    })),
+    recovery: v.optional(v.looseObject({
+      epochs: count,
+      mayBeLost: count,
+      mayComeTwice: count,
     })),
     omitted: v.looseObject({
       topics: count,

@@ -13,33 +13,73 @@
 import * as v from "../deps/valibot.ts";
 import { MomError } from "./errors.ts";
 
-const uint = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const text = v.string();
-const bytes = v.instance(Uint8Array<ArrayBufferLike>);
-const id = v.pipe(
-  bytes,
-  v.check((value) => value.length === 16, "must be 16 bytes"),
+/** Whether a value fits for certain; `false`: the schema decides, and says why not. */
+type Quick = (value: unknown) => boolean;
+
+/**
+ * The quick look at a value before its schema's: on the way of every message the
+ * schema is then asked only about what it refuses. tests/protocol holds the two
+ * against each other.
+ */
+const quickLooks = new WeakMap<v.GenericSchema, Quick>();
+
+function quick<const S extends v.GenericSchema>(schema: S, fits: Quick): S {
+  quickLooks.set(schema, fits);
+  return schema;
+}
+
+const isUint: Quick = (value) =>
+  Number.isSafeInteger(value) && value as number >= 0;
+const isBytes: Quick = (value) => value instanceof Uint8Array;
+const isCount: Quick = (value) =>
+  Number.isSafeInteger(value) && value as number >= 1;
+
+const uint = quick(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), isUint);
+const count = quick(v.pipe(uint, v.minValue(1)), isCount);
+const nullableUint = quick(
+  v.nullable(uint),
+  (value) => value === null || isUint(value),
 );
+const text = quick(v.string(), (value) => typeof value === "string");
+const bytes = quick(v.instance(Uint8Array<ArrayBufferLike>), isBytes);
+const id = quick(
+  v.pipe(bytes, v.check((value) => value.length === 16, "must be 16 bytes")),
+  (value) => value instanceof Uint8Array && value.length === 16,
+);
+const level = quick(v.picklist([0, 1]), (value) => value === 0 || value === 1);
 const texts = v.pipe(v.array(text), v.maxLength(64));
-const attributes = v.nullable(v.map(v.number(), v.unknown()));
+const attributes = quick(
+  v.nullable(v.map(v.number(), v.unknown())),
+  (value) => value === null,
+);
 const details = v.nullable(
   v.map(v.union([v.string(), v.number()]), v.unknown()),
 );
+function isUints(value: unknown, multipleOf: number): boolean {
+  return Array.isArray(value) && value.length % multipleOf === 0 &&
+    value.every(isUint);
+}
 const multiple = (of: number) =>
   v.check(
     (value: number[]) => value.length % of === 0,
     `must have a length that is a multiple of ${of}`,
   );
 /** Flat list of `kind, logId, from, to`: what became of which offsets (PROTOCOL 7.2). */
-const outcomes = v.pipe(v.array(uint), multiple(4));
+const outcomes = quick(
+  v.pipe(v.array(uint), multiple(4)),
+  (value) => isUints(value, 4),
+);
 /** Flat list of `ref, flags` (PROTOCOL 6.1). */
-const targets = v.pipe(v.array(uint), multiple(2));
+const targets = quick(
+  v.pipe(v.array(uint), multiple(2)),
+  (value) => isUints(value, 2),
+);
 const request = uint;
 const ref = uint;
 
 /** Whether a field may be left off at the end: its schema takes `undefined`. */
 const trailing = <const S extends v.GenericSchema>(schema: S) =>
-  v.optional(schema);
+  quick(v.optional(schema), (value) => value === undefined);
 
 type Fields = Record<string, v.GenericSchema>;
 
@@ -51,6 +91,8 @@ export interface MessageKind {
     readonly (readonly [name: string, schema: v.GenericSchema])[];
   /** How many fields must be there. */
   readonly required: number;
+  /** What is looked at first, field by field. */
+  readonly quick: readonly (Quick | undefined)[];
 }
 
 const byOp = new Map<number, MessageKind>();
@@ -63,7 +105,8 @@ function declare<const Name extends string, const F extends Fields>(
 ): { readonly op: number; readonly name: Name; readonly schema: F } {
   const list = Object.entries(fields);
   const required = list.filter(([, s]) => s.type !== "optional").length;
-  const kind: MessageKind = { op, name, fields: list, required };
+  const quick = list.map(([, schema]) => quickLooks.get(schema));
+  const kind: MessageKind = { op, name, fields: list, required, quick };
   byOp.set(op, kind);
   byName.set(name, kind);
   return { op, name, schema: fields };
@@ -102,7 +145,7 @@ const welcome = declare(4, "WELCOME", {
 
 // Errors, life signs, moving away (PROTOCOL 4)
 const error = declare(5, "ERROR", {
-  request: v.nullable(uint),
+  request: nullableUint,
   code: text,
   message: text,
   details,
@@ -142,7 +185,7 @@ const subscribe = declare(14, "SUBSCRIBE", {
   request,
   ref,
   filter: text,
-  from: v.picklist(["now", "earliest", "last", "offset", "time"]),
+  from: v.picklist(["now", "earliest", "last", "offset", "time", "epoch"]),
   fromValue: uint,
   manual: v.boolean(),
   echo: v.boolean(),
@@ -156,16 +199,16 @@ const publish = declare(17, "PUBLISH", {
   topic: text,
   producer: id,
   previous: uint,
-  firstSequence: v.pipe(uint, v.minValue(1)),
-  count: v.pipe(uint, v.minValue(1)),
+  firstSequence: count,
+  count,
   attributes,
   batch: bytes,
-  wanted: trailing(v.picklist([0, 1])),
+  wanted: trailing(level),
 });
 const receipt = declare(18, "RECEIPT", {
   request,
-  level: v.picklist([0, 1]),
-  offset: v.nullable(uint),
+  level,
+  offset: nullableUint,
 });
 
 // Delivering (PROTOCOL 6 and 7)
@@ -174,7 +217,7 @@ const deliver = declare(19, "DELIVER", {
   logId: uint,
   topic: text,
   baseOffset: uint,
-  count: v.pipe(uint, v.minValue(1)),
+  count,
   position: uint,
   time: uint,
   sender: text,
@@ -190,7 +233,7 @@ const gap = declare(20, "GAP", {
 });
 const ack = declare(21, "ACK", { ref, number: uint, outcomes });
 const confirm = declare(22, "CONFIRM", { ref, number: uint });
-const credit = declare(23, "CREDIT", { ref: v.nullable(uint), total: uint });
+const credit = declare(23, "CREDIT", { ref: nullableUint, total: uint });
 
 // Producers behind a daemon (PROTOCOL 8.7)
 const introduce = declare(24, "INTRODUCE", { producer: id, user: text });
@@ -311,7 +354,12 @@ export function parseMessage(content: unknown): Message {
   const message: Record<string, unknown> = { type: kind.name };
   for (let i = 0; i < kind.fields.length; i++) {
     const [name, schema] = kind.fields[i];
-    const result = v.safeParse(schema, content[i + 1], { abortEarly: true });
+    const value: unknown = content[i + 1];
+    if (kind.quick[i]?.(value) === true) {
+      message[name] = value;
+      continue;
+    }
+    const result = v.safeParse(schema, value, { abortEarly: true });
     if (!result.success) {
       throw badField(kind.name, name, result.issues[0].message);
     }

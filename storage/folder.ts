@@ -16,6 +16,8 @@ export type KvOpener = (path: string) => Promise<Deno.Kv>;
 export interface StorePlace {
   /** The folder, or `null` for memory and a remote database. */
   readonly folder: string | null;
+  /** Tells its file from a copy of it; `null` where nothing does. */
+  readonly fileId: string | null;
   /** Commits go here. */
   readonly writer: Deno.Kv;
   /** Reads go here: on the writer's handle they would hold up commits. */
@@ -57,6 +59,12 @@ export function databaseBytes(folder: string): number {
   return sizeOf(`${folder}/store.kv`);
 }
 
+/** The file's number on its disk, which a copy does not share and a rename keeps. */
+function fileIdOf(path: string): string | null {
+  const { ino } = Deno.statSync(path);
+  return ino === null ? null : `${ino}`;
+}
+
 function sizeOf(path: string): number {
   try {
     return Deno.statSync(path).size;
@@ -72,7 +80,8 @@ async function openSingle(
 ): Promise<StorePlace> {
   try {
     const kv = await opener(data);
-    return { folder: null, writer: kv, reader: kv, close: () => kv.close() };
+    const close = () => kv.close();
+    return { folder: null, fileId: null, writer: kv, reader: kv, close };
   } catch (error) {
     throw toStoreError(error, `open store "${data}"`);
   }
@@ -93,7 +102,7 @@ async function openFiles(
       reader.close();
       lock.close();
     };
-    return { folder, writer, reader, close };
+    return { folder, fileId: fileIdOf(path), writer, reader, close };
   } catch (error) {
     writer.close();
     throw error;
@@ -114,7 +123,8 @@ async function openDespiteFullDisk(
   }
 }
 
-async function openKv(path: string): Promise<Deno.Kv> {
+/** `Deno.openKv`, where it is there. */
+export async function openKv(path: string): Promise<Deno.Kv> {
   if (typeof Deno.openKv !== "function") {
     throw new MomError(
       "store_unavailable",
@@ -124,7 +134,8 @@ async function openKv(path: string): Promise<Deno.Kv> {
   return await Deno.openKv(path);
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** Makes a data folder that only its owner can enter. */
+export async function makeFolder(folder: string): Promise<void> {
   try {
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     if (Deno.build.os !== "windows") await Deno.chmod(folder, 0o700);
@@ -144,7 +155,15 @@ async function makePrivate(path: string): Promise<void> {
   if (Deno.build.os !== "windows") await Deno.chmod(path, 0o600);
 }
 
-async function takeLock(folder: string, role: string): Promise<Deno.FsFile> {
+/**
+ * Takes the lock of a data folder; closing the file lets it go.
+ *
+ * @throws {MomError} `data_in_use`, telling by whom.
+ */
+export async function takeLock(
+  folder: string,
+  role: string,
+): Promise<Deno.FsFile> {
   const path = `${folder}/lock`;
   const file = await Deno.open(path, {
     read: true,

@@ -30,6 +30,8 @@ export interface Root {
   readonly id: Uint8Array;
   /** Random, changed by what makes offsets come again. */
   readonly epoch: number;
+  /** The file that it was opened in last; a copy of it is an epoch of its own. */
+  readonly file?: string;
   /** Which program it belongs to. */
   readonly role: string;
   /** Changes up to this position are in the pages. */

@@ -29,7 +29,8 @@ export interface Want {
 /** What a read needs of one journal value. */
 interface Step {
   readonly seq: number;
-  readonly logs: number[];
+  /** The logs wanted of it, and how far each had come when the read was planned. */
+  readonly ends: Map<number, number>;
   bytes: number;
 }
 
@@ -150,9 +151,10 @@ export class LogReader {
       bytes += counted;
       const step = steps.get(range.seq);
       if (step === undefined) {
-        steps.set(range.seq, { seq: range.seq, logs: [log], bytes: counted });
+        const ends = new Map([[log, index.committedEnd]]);
+        steps.set(range.seq, { seq: range.seq, ends, bytes: counted });
       } else {
-        step.logs.push(log);
+        step.ends.set(log, index.committedEnd);
         step.bytes += counted;
       }
     }
@@ -172,8 +174,8 @@ export class LogReader {
         left = this.#pickItems(value, next, left, results);
         if (left <= 0) break;
       }
-      for (const log of step.logs) {
-        const damaged = this.#damagedIn(step.seq, log, next);
+      for (const [log, end] of step.ends) {
+        const damaged = this.#damagedIn(step.seq, log, end, next);
         if (damaged !== null) results.push(damaged);
       }
     }
@@ -212,10 +214,15 @@ export class LogReader {
     return left;
   }
 
-  /** What a value should have given and did not. */
+  /**
+   * What a value should have given and did not. Only up to `plannedEnd`: a value
+   * that still grows was taken as it was then, and is no worse for what was
+   * committed to it while others were read from the disk.
+   */
   #damagedIn(
     seq: number,
     log: number,
+    plannedEnd: number,
     next: Map<number, number>,
   ): DamagedRange | null {
     const index = this.#sources.directory.log(log);
@@ -223,7 +230,7 @@ export class LogReader {
     if (index === undefined || range === null) return null;
     const from = next.get(log) ?? 0;
     const base = Math.max(from, range.base, index.begin);
-    const end = Math.min(range.end, index.committedEnd);
+    const end = Math.min(range.end, plannedEnd);
     if (base >= end) return null;
     next.set(log, end);
     return { log, base, count: end - base, damaged: true };

@@ -12,6 +12,7 @@ import {
   decodeChangeList,
   readChangeListPart,
 } from "./change_list.ts";
+import { firstEpoch, laterEpoch } from "./epochs.ts";
 import type { StorePlace } from "./folder.ts";
 import { commitAtomic } from "./kv_commit.ts";
 import { KvReader } from "./kv_reader.ts";
@@ -66,9 +67,34 @@ export async function readStore(
   place: StorePlace,
   options: OpenerOptions,
 ): Promise<Opened> {
-  const { root, versionstamp } = await takeOver(place.writer, options);
-  const tables = await readPages(place.writer);
-  const reader = new KvReader(place.writer);
+  const { root, versionstamp } = await takeOver(place, options);
+  return { root, versionstamp, ...await readState(place.writer, root) };
+}
+
+/**
+ * The root of a database, without becoming its owner.
+ *
+ * @throws {MomError} As {@link readStore}.
+ */
+export async function readRoot(
+  kv: Deno.Kv,
+  options: Omit<OpenerOptions, "entropy">,
+): Promise<Root> {
+  const { value } = await kv.get<unknown>(ROOT_KEY as unknown as Deno.KvKey);
+  return checkRoot(value, options);
+}
+
+/**
+ * The small state after the last commit.
+ *
+ * @throws {MomError} `data_damaged`.
+ */
+export async function readState(
+  kv: Deno.Kv,
+  root: Root,
+): Promise<Pick<Opened, "tables" | "lists">> {
+  const tables = await readPages(kv);
+  const reader = new KvReader(kv);
   const lists = await readLists(reader, root.foldedPosition);
   for (const list of lists) {
     for (const [table, changes] of list.changes.tables) {
@@ -77,23 +103,22 @@ export async function readStore(
       mergePage(entries, changes);
     }
   }
-  return { root, versionstamp, tables, lists };
+  return { tables, lists };
 }
 
 /** Makes us the owner, and the root if there is none; whoever was the owner can't commit any more. */
 async function takeOver(
-  kv: Deno.Kv,
+  { writer: kv, fileId }: StorePlace,
   options: OpenerOptions,
 ): Promise<{ root: Root; versionstamp: string }> {
   const rootKey = ROOT_KEY as unknown as Deno.KvKey;
   const found = await kv.get<unknown>(rootKey);
-  const root = found.value === null
-    ? newRoot(options)
-    : checkRoot(found.value, options);
+  const known = found.value === null ? null : checkRoot(found.value, options);
+  const root = placed(known ?? newRoot(options), fileId, options);
   const mutations: Mutation[] = [
     { key: OWNER_KEY, value: options.entropy.bytes(16) },
   ];
-  if (found.value === null) mutations.push({ key: ROOT_KEY, value: root });
+  if (root !== known) mutations.push({ key: ROOT_KEY, value: root });
   const versionstamp = await commitAtomic(kv, [found], mutations);
   if (versionstamp !== null) return { root, versionstamp };
   throw new MomError(
@@ -106,22 +131,35 @@ function newRoot(options: OpenerOptions): Root {
   return {
     format: FORMAT_VERSION,
     id: options.entropy.bytes(16),
-    epoch: randomEpoch(options.entropy),
+    epoch: firstEpoch(options.entropy),
     role: options.role,
     foldedPosition: 0,
     counters: { time: 0, nextLog: 1, nextSeq: 1, nextBlob: 1 },
   };
 }
 
-function randomEpoch(entropy: Entropy): number {
-  const bytes = entropy.bytes(4);
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return view.getUint32(0) || 1;
+/**
+ * The root as of this opening. In another file than the last time it is a copy:
+ * the original may have gone on, so what comes now must not look like its own.
+ */
+function placed(
+  root: Root,
+  fileId: string | null,
+  { entropy }: OpenerOptions,
+): Root {
+  if (fileId === null || root.file === fileId) return root;
+  if (root.file === undefined) return { ...root, file: fileId };
+  return { ...root, epoch: laterEpoch([root.epoch], entropy), file: fileId };
 }
 
-function checkRoot(value: unknown, options: OpenerOptions): Root {
-  const root = value as Partial<Root>;
-  if (typeof root !== "object" || typeof root.format !== "number") {
+function checkRoot(
+  value: unknown,
+  options: Omit<OpenerOptions, "entropy">,
+): Root {
+  const root = value as Partial<Root> | null;
+  if (
+    typeof root !== "object" || root === null || typeof root.format !== "number"
+  ) {
     throw new MomError(
       "data_damaged",
       `Cannot open store "${options.data}": its root entry is not readable`,

@@ -44,17 +44,12 @@ export class Acknowledging {
   ): Map<number, OffsetSet> {
     const held = new Map<number, OffsetSet>();
     for (let i = 0; i < outcomes.length; i += 4) {
-      if (epochOf(outcomes[i + 1]) !== this.#state.store.epoch) continue;
       const log = logNumberOf(outcomes[i + 1]);
       const reader = user.readers.get(log);
       if (reader === undefined) continue;
       const from = outcomes[i + 2];
-      // Nobody can have an opinion on what was never on disk.
-      const to = Math.min(
-        outcomes[i + 3],
-        this.#state.store.committedEnd(log),
-        reader.claimEnd,
-      );
+      const end = this.#knownEnd(epochOf(outcomes[i + 1]), reader);
+      const to = Math.min(outcomes[i + 3], end, reader.claimEnd);
       if (from >= to) continue;
       const kind = outcomes[i];
       if (kind === OUTCOME.held) hold(held, log, from, to);
@@ -64,11 +59,78 @@ export class Acknowledging {
     return held;
   }
 
-  /** A machine's disk is lost, and with it what its daemon answered for (PROTOCOL 7.8). */
-  loseMachine(machine: string): void {
+  /**
+   * A daemon has listed all that it answers for: what the broker believes to be
+   * there and is not is the broker's again (PROTOCOL 5.6). So it is after a
+   * restore, for what was settled since the backup.
+   *
+   * @returns How many messages that were.
+   */
+  takeBack(user: User, known: readonly number[]): number {
+    let count = 0;
+    for (const reader of [...user.readers.values()]) {
+      const open = openCustody(reader);
+      if (open.length === 0) continue;
+      const listed = this.#listedOf(reader, known);
+      for (const [from, to] of open) {
+        for (const [start, end] of listed.missing(from, to)) {
+          count += end - start;
+          this.#takeBackRange(reader, start, end);
+        }
+      }
+    }
+    return count;
+  }
+
+  /**
+   * A machine's disk is lost, and with it what its daemon answered for (PROTOCOL 7.8).
+   *
+   * @returns How many messages that were.
+   */
+  loseMachine(machine: string): number {
+    let count = 0;
     for (const user of this.#state.users.values()) {
       if (user.machine !== machine) continue;
-      for (const reader of [...user.readers.values()]) this.#lose(reader);
+      for (const reader of [...user.readers.values()]) {
+        for (const [from, to] of openCustody(reader)) {
+          count += this.#state.settle(reader, from, to, RESULTS.machineLost);
+        }
+      }
+    }
+    return count;
+  }
+
+  /**
+   * Below which offset an epoch's numbers name what is in this store: nobody can
+   * have an opinion on what was never on disk.
+   */
+  #knownEnd(epoch: number, { topic }: Reader): number {
+    const { store, totals } = this.#state;
+    if (epoch === store.epoch) return store.committedEnd(topic.log);
+    return epoch === totals.epochBefore ? topic.inheritedEnd : 0;
+  }
+
+  /** What of a reader's topic is listed as taken over. */
+  #listedOf(reader: Reader, known: readonly number[]): OffsetSet {
+    const listed = new OffsetSet();
+    for (let i = 0; i < known.length; i += 4) {
+      const [kind, logId, from, to] = known.slice(i, i + 4);
+      if (kind === OUTCOME.held) continue;
+      if (logNumberOf(logId) !== reader.topic.log) continue;
+      const end = this.#knownEnd(epochOf(logId), reader);
+      listed.add(from, Math.min(to, end));
+    }
+    return listed;
+  }
+
+  #takeBackRange(reader: Reader, from: number, to: number): void {
+    const begin = this.#state.store.begin(reader.topic.log);
+    reader.custody.remove(from, to);
+    this.#state.commits.changed(reader);
+    // The log has not waited for what lay at the daemon.
+    const gone = Math.min(begin, to);
+    if (from < gone) {
+      this.#state.settle(reader, from, gone, RESULTS.machineLost);
     }
   }
 
@@ -94,17 +156,6 @@ export class Acknowledging {
 
   #takeCustody(reader: Reader, from: number, to: number): void {
     if (reader.custody.add(from, to) > 0) this.#state.commits.changed(reader);
-  }
-
-  #lose(reader: Reader): void {
-    const { settled, custody } = reader;
-    const first = Math.min(settled.floor, custody.floor);
-    const lost = settled.missing(first, custody.end).flatMap(([from, to]) =>
-      inCustody(custody, from, to)
-    );
-    for (const [from, to] of lost) {
-      this.#state.settle(reader, from, to, RESULTS.machineLost);
-    }
   }
 
   /** One CONFIRM per flow and group, for the last of its ACKs. */
@@ -137,6 +188,16 @@ function hold(
     held.set(log, set);
   }
   set.add(from, to);
+}
+
+/** What of a reader is in custody and has no outcome. */
+function openCustody(
+  { settled, custody }: Reader,
+): (readonly [number, number])[] {
+  const first = Math.min(settled.floor, custody.floor);
+  return settled.missing(first, custody.end).flatMap(([from, to]) =>
+    inCustody(custody, from, to)
+  );
 }
 
 /** What of `from` up to `to` is in the set. */

@@ -66,6 +66,7 @@ export class Attaching {
       message.known,
       session.role === "daemon",
     );
+    if (session.role === "daemon") this.#takeBack(user, message.known);
     this.#takeHandle(user, message.handle);
     user.lastSeenMs = 0;
     this.#state.commits.changed(user);
@@ -73,9 +74,8 @@ export class Attaching {
     user.flow = flow;
     session.flows.set(message.ref, flow);
     if (session.role === "app") {
-      session.producers.clear();
-      session.producers.set(
-        message.handle.toHex(),
+      session.dismiss();
+      session.admit(
         this.#state.producers.introduce(
           message.handle,
           user.id,
@@ -87,16 +87,24 @@ export class Attaching {
     this.#state.commits.finish();
   }
 
+  #takeBack(user: User, known: readonly number[]): void {
+    const messages = this.#acknowledging.takeBack(user, known);
+    if (messages === 0) return;
+    // Its daemon had them, and may have handed them over.
+    user.suspect = Math.max(user.suspect, user.sentPosition);
+    this.#state.logger.warn("custody_returned", { user: user.id, messages });
+  }
+
   /** Unbinds a user; an unnamed one of a direct handle ends. */
   detach(session: Session, request: number, ref: number): void {
     const flow = flowOf(session, ref);
     const { user } = flow;
     this.#unbind(flow);
     if (session.role === "app") {
-      for (const producer of session.producers.values()) {
+      for (const producer of session.producers) {
         this.#state.producers.forget(producer);
       }
-      session.producers.clear();
+      session.dismiss();
       if (!user.named) this.#state.endUser(user);
     }
     if (!user.isGone && this.#hasNothingOut(user)) {
@@ -128,7 +136,7 @@ export class Attaching {
   lost(session: Session): void {
     session.isLost = true;
     for (const flow of [...session.flows.values()]) this.#unbind(flow);
-    session.producers.clear();
+    session.dismiss();
     this.#state.commits.finish();
   }
 
@@ -155,7 +163,7 @@ export class Attaching {
       );
     }
     if (flow !== null) this.#unbind(flow);
-    if (session.role === "app") session.producers.clear();
+    if (session.role === "app") session.dismiss();
     this.#forgetProducerOf(user);
     this.#state.endUser(user);
   }

@@ -18,6 +18,7 @@ import { type AbsenceLimits, Attaching } from "./attaching.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Publishing } from "./publishing.ts";
+import { purge, type PurgeReport, type PurgeWish } from "./purging.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
 import { type Outlet, Session, type SessionOptions } from "./session.ts";
 import { State } from "./state.ts";
@@ -184,7 +185,7 @@ export class Core {
   tickSlowly(): void {
     const present = new Set<string>();
     for (const session of this.#sessions) {
-      for (const id of session.producers.keys()) present.add(id);
+      for (const { id } of session.producers) present.add(id.toHex());
     }
     this.#retention.forgetProducers((id) => present.has(id));
   }
@@ -197,6 +198,15 @@ export class Core {
   /** The name of the topic whose log has that number; `null` if there is none. */
   topicOfLog(log: number): string | null {
     return this.#state.topics.ofLog(log)?.name ?? null;
+  }
+
+  /**
+   * Removes stored messages.
+   *
+   * @throws {MomError} `option_invalid`.
+   */
+  purge(wish: PurgeWish): PurgeReport {
+    return purge(this.#state, wish);
   }
 
   /** The report. */
@@ -227,8 +237,8 @@ export class Core {
 
   #checkMachine(machine: string, machineKey: Uint8Array): void {
     if (this.#state.machines.check(machine, machineKey) === "changed") {
-      this.#state.logger.warn("machine_lost", { machine });
-      this.#acknowledging.loseMachine(machine);
+      const messages = this.#acknowledging.loseMachine(machine);
+      this.#state.logger.warn("machine_lost", { machine, messages });
     }
     this.#state.commits.finish();
   }
@@ -255,15 +265,15 @@ export class Core {
     const sender = userOf(name, session.machine);
     const nowMs = this.#state.nowMs();
     const producer = this.#state.producers.introduce(id, sender, nowMs);
-    session.producers.set(id.toHex(), producer);
+    session.admit(producer);
     this.#state.commits.finish();
   }
 
   #ended(session: Session, request: number, id: Uint8Array): void {
-    const producer = session.producers.get(id.toHex()) ??
+    const producer = session.producer(id) ??
       (session.role === "daemon" ? this.#state.producers.get(id) : undefined);
     if (producer !== undefined) this.#state.producers.forget(producer);
-    session.producers.delete(id.toHex());
+    session.dismiss(id);
     this.#state.commits.whenDone(() => session.send({ type: "OK", request }));
     this.#state.commits.finish();
   }

@@ -32,6 +32,7 @@ export const RESULTS = {
   trimmed: { column: "dropped", reason: "trimmed" },
   machineLost: { column: "dropped", reason: "machine_lost" },
   destroyed: { column: "dropped", reason: "destroyed" },
+  purged: { column: "dropped", reason: "purged" },
 } as const satisfies Record<string, Result>;
 
 const BY_OUTCOME: ReadonlyMap<number, Result> = new Map<number, Result>([

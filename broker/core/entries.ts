@@ -3,8 +3,8 @@
  * of its fields.
  *
  * ```text
- * totals        0            [next user key, published, trimmed, counts]
- * topics        log          [name, created ms, last publish ms]
+ * totals        0            [next user key, published, counts, epoch, epoch before, may come twice]
+ * topics        log          [name, created ms, last publish ms, inherited end]
  * users         user         [name, machine, incarnation, named, handle | null, sent position, suspect, last seen ms]
  * subscriptions subscription [user, filter, manual, echo, begin position, end position | null]
  * readers       reader       [user, log, settled, custody, [[subscription, begin, end | null, skipped, counts] …]]

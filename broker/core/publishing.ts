@@ -141,7 +141,7 @@ export class Publishing {
   }
 
   #producerOf(session: Session, message: Publish): Producer {
-    const producer = session.producers.get(message.producer.toHex());
+    const producer = session.producer(message.producer);
     if (producer !== undefined) return producer;
     throw new MomError(
       "bad_message",

@@ -5,9 +5,8 @@
  * @module
  */
 
-import { toLogId } from "../../protocol/log_id.ts";
 import { RESULTS } from "./counts.ts";
-import { missingInAll, type Reader } from "./readers.ts";
+import { dropBelow } from "./dropping.ts";
 import type { State } from "./state.ts";
 import { LAST_PUBLISH_STEP_MS, type Topic } from "./topics.ts";
 
@@ -137,42 +136,16 @@ export class Retention {
 
   #trim(topic: Topic, begin: number): void {
     if (begin <= this.#state.store.begin(topic.log)) return;
-    for (const reader of [...topic.readers]) this.#drop(reader, begin);
-    this.#state.commits.trim(topic.log, begin);
-  }
-
-  /** What a reader still waits for below `begin` will not come. */
-  #drop(reader: Reader, begin: number): void {
-    const { user, topic, settled, custody } = reader;
-    const end = Math.min(begin, reader.claimEnd);
-    if (reader.firstOpen(settled.floor) >= end) return;
-    const lost = missingInAll([settled, custody], settled.floor, end);
-    let dropped = 0;
-    for (const [from, to] of lost) {
-      dropped += this.#state.settle(reader, from, to, RESULTS.trimmed);
-      this.#tell(reader, from, to);
+    for (const reader of [...topic.readers]) {
+      const messages = dropBelow(this.#state, reader, begin, RESULTS.trimmed);
+      if (messages === 0) continue;
+      this.#state.logger.warn("backlog_trimmed", {
+        user: reader.user.id,
+        topic: topic.name,
+        messages,
+      });
     }
-    this.#state.logger.warn("backlog_trimmed", {
-      user: user.id,
-      topic: topic.name,
-      messages: dropped,
-    });
-  }
-
-  #tell(reader: Reader, from: number, to: number): void {
-    const { flow } = reader.user;
-    if (flow === null || !flow.isOpen || to <= reader.next) return;
-    const message = {
-      type: "GAP" as const,
-      targets: [flow.ref, 0],
-      logId: toLogId(this.#state.store.epoch, reader.topic.log),
-      from: Math.max(from, reader.next),
-      to,
-      reason: "trimmed",
-    };
-    this.#state.commits.whenDone(() => {
-      if (flow.isCurrent) flow.session.send(message);
-    });
+    this.#state.commits.trim(topic.log, begin);
   }
 }
 

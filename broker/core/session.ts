@@ -6,6 +6,7 @@
 
 import type { Deliver, Message } from "../../protocol/messages.ts";
 import { Credit, type Flow } from "./flow.ts";
+import { isEqual } from "./machines.ts";
 import type { Producer } from "./producers.ts";
 
 /** Where a session's messages go. */
@@ -39,8 +40,6 @@ export class Session {
   readonly credit: Credit;
   /** Attached users by ref. */
   readonly flows = new Map<number, Flow>();
-  /** Producers that may publish here, by id in hex. */
-  readonly producers = new Map<string, Producer>();
   /** Flows that wait for credit of the session, in order. */
   readonly waiting = new Set<Flow>();
   /** The connection is gone. */
@@ -48,6 +47,10 @@ export class Session {
   /** Used while one item is fanned out: who of this session gets it. */
   targets: number[] = [];
   readonly #outlet: Outlet;
+  /** Producers that may publish here, by id in hex. */
+  readonly #producers = new Map<string, Producer>();
+  /** The one that was asked for last. */
+  #lastProducer: Producer | null = null;
 
   constructor(options: SessionOptions, outlet: Outlet) {
     this.role = options.role;
@@ -56,6 +59,33 @@ export class Session {
     this.connectedMs = options.connectedMs;
     this.credit = new Credit(options.credit);
     this.#outlet = outlet;
+  }
+
+  /** Those that may publish here. */
+  get producers(): Iterable<Producer> {
+    return this.#producers.values();
+  }
+
+  /** A producer may publish here. */
+  admit(producer: Producer): void {
+    this.#lastProducer = null;
+    this.#producers.set(producer.id.toHex(), producer);
+  }
+
+  /** A producer may publish here no more; without an id, none may. */
+  dismiss(id?: Uint8Array): void {
+    this.#lastProducer = null;
+    if (id === undefined) this.#producers.clear();
+    else this.#producers.delete(id.toHex());
+  }
+
+  /** The producer with an id, if it may publish here; mostly it is the one before. */
+  producer(id: Uint8Array): Producer | undefined {
+    const last = this.#lastProducer;
+    if (last !== null && isEqual(last.id, id)) return last;
+    const found = this.#producers.get(id.toHex());
+    this.#lastProducer = found ?? null;
+    return found;
   }
 
   /** Sends a message. */

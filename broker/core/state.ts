@@ -9,6 +9,7 @@ import { MomError } from "../../protocol/errors.ts";
 import { DIRECT_MACHINE } from "../../protocol/names.ts";
 import type { Logger } from "../../program/log.ts";
 import type { BrokerStore } from "./broker_store.ts";
+import { adoptEpoch } from "./adopting.ts";
 import { Commits } from "./commits.ts";
 import { type Result, RESULTS } from "./counts.ts";
 import { DeadLetterList } from "./dead_letters.ts";
@@ -71,6 +72,7 @@ export class State {
     this.machines = new Machines(store, this.commits);
     this.deadLetters = new DeadLetterList(store, this.commits);
     this.#load();
+    adoptEpoch(this);
   }
 
   /** Wall time in ms that never falls. */

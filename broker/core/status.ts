@@ -69,6 +69,11 @@ export function reportStatus(
     outbox: null,
     inbox: null,
     link: null,
+    recovery: {
+      epochs: state.totals.epochBefore === 0 ? 0 : 1,
+      mayBeLost: 0,
+      mayComeTwice: state.totals.mayComeTwice,
+    },
     omitted: {
       topics: topics.omitted,
       subscriptions: subscriptions.omitted,

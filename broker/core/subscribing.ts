@@ -114,6 +114,8 @@ export class Subscribing {
         return this.#state.topics.end(topic) - 1;
       case "offset":
         return message.fromValue;
+      case "epoch":
+        return topic.inheritedEnd;
       default:
         return Infinity;
     }

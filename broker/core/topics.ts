@@ -27,6 +27,8 @@ export class Topic implements Entity {
   readonly createdMs: number;
   /** When something was last published, to an hour. */
   lastPublishMs: number;
+  /** Offsets below are from the epochs before: there each names the same message. */
+  inheritedEnd = 0;
   /** Who has a claim to messages of it. */
   readonly readers: Reader[] = [];
   /** As of which version of the filters every matching subscription has its row. */
@@ -45,7 +47,7 @@ export class Topic implements Entity {
   }
 
   toFields(): Field[] {
-    return [this.name, this.createdMs, this.lastPublishMs];
+    return [this.name, this.createdMs, this.lastPublishMs, this.inheritedEnd];
   }
 }
 
@@ -63,9 +65,14 @@ export class Topics {
     this.#commits = commits;
     for (const [log, bytes] of store.takeEntries(TABLES.topics)) {
       const entry = new EntryReader("topics", bytes);
-      this.#add(
-        new Topic(entry.text(), log, entry.number(), entry.number()),
+      const topic = new Topic(
+        entry.text(),
+        log,
+        entry.number(),
+        entry.number(),
       );
+      if (entry.hasMore) topic.inheritedEnd = entry.number();
+      this.#add(topic);
     }
   }
 

@@ -20,6 +20,12 @@ export class Totals implements Entity {
   published = 0;
   /** What became of messages of subscriptions that have ended. */
   readonly ended: Counts = new Counts();
+  /** The store's epoch as of the last commit; 0 when none was noted. */
+  epoch = 0;
+  /** The epoch that went on in this one, 0 if it is the first. */
+  epochBefore = 0;
+  /** Messages that waited when this epoch began: somebody may have had them. */
+  mayComeTwice = 0;
 
   /** @param bytes Its entry, if there is one. */
   constructor(bytes: Uint8Array | undefined) {
@@ -28,9 +34,20 @@ export class Totals implements Entity {
     this.nextUserKey = entry.number();
     this.published = entry.number();
     this.ended.addAll(Counts.read(entry.list()));
+    if (!entry.hasMore) return;
+    this.epoch = entry.number();
+    this.epochBefore = entry.number();
+    this.mayComeTwice = entry.number();
   }
 
   toFields(): Field[] {
-    return [this.nextUserKey, this.published, this.ended.toFields()];
+    return [
+      this.nextUserKey,
+      this.published,
+      this.ended.toFields(),
+      this.epoch,
+      this.epochBefore,
+      this.mayComeTwice,
+    ];
   }
 }

@@ -14,7 +14,12 @@ import { type ErrorCode, MomError } from "../../protocol/errors.ts";
 import { asMomError, connectPeer } from "../../protocol/handshake.ts";
 import { Heartbeats } from "../../protocol/heartbeats.ts";
 import { LIMITS } from "../../protocol/limits.ts";
-import type { Attached, Message, Welcome } from "../../protocol/messages.ts";
+import type {
+  Attached,
+  ErrorMessage,
+  Message,
+  Welcome,
+} from "../../protocol/messages.ts";
 import type { Peer } from "../../protocol/peer.ts";
 import { findToken } from "../../program/tokens.ts";
 import type { EventSource } from "./events.ts";
@@ -44,8 +49,17 @@ export interface ConnectionOptions {
 export interface ConnectionOwner {
   /** Asks what ATTACH has to say of deliveries. */
   onAttaching(): { credit: number; known: number[] };
-  /** The user is attached: a new flow begins. */
-  onAttached(peer: Peer, attached: Attached, welcome: Welcome): void;
+  /**
+   * The user is attached: a new flow begins.
+   *
+   * @param isReplaced The other side's store is another one than the last time.
+   */
+  onAttached(
+    peer: Peer,
+    attached: Attached,
+    welcome: Welcome,
+    isReplaced: boolean,
+  ): void;
   /** A message of the conversation. */
   onMessage(message: Message): void;
   /** The connection is lost; another attempt follows. */
@@ -84,6 +98,8 @@ export class Connection {
   readonly #first = Promise.withResolvers<void>();
   #incarnation: Uint8Array;
   #isKnown = false;
+  /** Which store the user was attached to last. */
+  #storeKey = "";
   #stream: ByteStream | null = null;
   #peer: Peer | null = null;
   #attempts = 0;
@@ -225,10 +241,9 @@ export class Connection {
 
   /** WELCOME: attaches. */
   #open(peer: Peer): void {
-    const { clock, name, isNamed, handle, nextRequest } = this.#options;
+    const { clock } = this.#options;
     this.#peer = peer;
     if (this.#ending.signal.aborted) return peer.abort();
-    this.#attachRequest = nextRequest();
     this.#attachTimer = clock.setTimer(LIMITS.helloMs, () => {
       const error = new MomError(
         "daemon_unavailable",
@@ -236,6 +251,12 @@ export class Connection {
       );
       peer.abort(error);
     });
+    this.#attach(peer, !this.#isKnown);
+  }
+
+  #attach(peer: Peer, create: boolean): void {
+    const { name, isNamed, handle, nextRequest } = this.#options;
+    this.#attachRequest = nextRequest();
     peer.send({
       type: "ATTACH",
       request: this.#attachRequest,
@@ -243,7 +264,7 @@ export class Connection {
       name,
       named: isNamed,
       incarnation: this.#incarnation,
-      create: !this.#isKnown,
+      create,
       handle,
       ...this.#owner.onAttaching(),
     });
@@ -257,16 +278,30 @@ export class Connection {
     else if (!("request" in message)) return; // The flow before (PROTOCOL 5.5).
     else if (message.request !== this.#attachRequest) return;
     else if (message.type === "ATTACHED") this.#begin(peer, message, welcome);
-    else if (message.type === "ERROR") peer.abort(asMomError(message));
+    else if (message.type === "ERROR") {
+      this.#attachRefused(peer, message, welcome);
+    }
+  }
+
+  /** A store that was replaced does not know the user, or knows it as it was before. */
+  #attachRefused(peer: Peer, error: ErrorMessage, welcome: Welcome): void {
+    const isNews = error.code === "user_expired" && this.#isKnown &&
+      keyOf(welcome) !== this.#storeKey;
+    if (!isNews) return peer.abort(asMomError(error));
+    this.#isKnown = false;
+    this.#attach(peer, true);
   }
 
   #begin(peer: Peer, attached: Attached, welcome: Welcome): void {
     this.#attachTimer?.cancel();
     this.#stopAway();
+    const key = keyOf(welcome);
+    const isReplaced = this.#storeKey !== "" && this.#storeKey !== key;
+    this.#storeKey = key;
     this.#incarnation = attached.incarnation.slice();
     this.#isKnown = this.#isAttached = true;
     this.#attempts = 0;
-    this.#owner.onAttached(peer, attached, welcome);
+    this.#owner.onAttached(peer, attached, welcome, isReplaced);
     this.#options.events.emit({ type: "up" });
     this.#first.resolve();
   }
@@ -332,6 +367,11 @@ export class Connection {
     this.#first.reject(error);
     this.#owner.onFailed(error);
   }
+}
+
+/** Tells the store of a daemon or broker from another. */
+function keyOf({ storeId, epoch }: Welcome): string {
+  return `${storeId.toHex()} ${epoch}`;
 }
 
 function toMomError(error: unknown, address: AddressLike): MomError {

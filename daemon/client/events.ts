@@ -12,13 +12,26 @@ export interface MomEvent {
   /**
    * `connecting`: an attempt begins. `up`: the handle is connected. `down`: the
    * connection is lost or an attempt failed. `rejected`: publishes that had been
-   * acknowledged by the daemon were refused by the broker for good.
+   * acknowledged by the daemon were refused by the broker for good. `replaced`:
+   * the store of the daemon or the broker is another one than before, restored,
+   * copied or new; the handle goes on with it. `lost`: publishes that had been
+   * acknowledged are not in it.
    */
-  readonly type: "connecting" | "up" | "down" | "rejected";
-  /** Why; for `down` and `rejected`. */
+  readonly type:
+    | "connecting"
+    | "up"
+    | "down"
+    | "rejected"
+    | "replaced"
+    | "lost";
+  /** Why; for `down`, `rejected`, `replaced` and `lost`. */
   readonly reason?: string;
   /** When the next attempt begins, in milliseconds; for `down`. */
   readonly retryInMs?: number;
+  /** Where to; for `lost`. */
+  readonly topic?: string;
+  /** How many messages that may be; for `lost`. */
+  readonly count?: number;
   /** How many events before this one were dropped because nobody read them. */
   readonly dropped?: number;
 }

@@ -7,6 +7,7 @@
 
 import { remainingMs } from "../../protocol/attributes.ts";
 import { contentStart, recordEnd } from "../../protocol/batch.ts";
+import { epochOf } from "../../protocol/log_id.ts";
 import { type Deliver, TARGET_FLAG } from "../../protocol/messages.ts";
 import { FlowWindow } from "./flow_window.ts";
 
@@ -34,18 +35,25 @@ export class InboundBatch {
   /**
    * @param message What came.
    * @param flags Those of its target.
-   * @param suspect Position up to which an earlier handle may have had it.
+   * @param suspect Position up to which an earlier handle may have had it, in
+   *   the broker's epoch as of ATTACHED.
    * @param nowMs The monotonic clock.
    */
-  constructor(message: Deliver, flags: number, suspect: number, nowMs: number) {
+  constructor(
+    message: Deliver,
+    flags: number,
+    suspect: { position: number; epoch: number },
+    nowMs: number,
+  ) {
     this.topic = message.topic;
     this.sender = message.sender;
     this.time = message.time;
     this.logId = message.logId;
     this.cost = FlowWindow.costOf(message.batch);
     this.isManual = (flags & TARGET_FLAG.manual) !== 0;
-    this.isRedelivered = message.position <= suspect ||
-      (flags & TARGET_FLAG.redelivered) !== 0;
+    this.isRedelivered = (flags & TARGET_FLAG.redelivered) !== 0 ||
+      (message.position <= suspect.position &&
+        epochOf(message.logId) === suspect.epoch);
     this.expiresAtMs = nowMs + (remainingMs(message.attributes) ?? Infinity);
     this.offset = message.baseOffset;
     this.endOffset = message.baseOffset + message.count;

@@ -32,6 +32,7 @@ import {
   type ConnectSettings,
   readConnectOptions,
   readSubscribeOptions,
+  type SubscribeSettings,
 } from "./option_checks.ts";
 import type {
   ConnectOptions,
@@ -85,6 +86,11 @@ export class Mom implements AsyncDisposable {
   readonly #reconnectTimeoutMs: number;
   #peer: Peer | null = null;
   #requests = 0;
+  /**
+   * What this handle subscribed to, and what it ended (`null`): to be told again to a
+   * store that knows nothing of it.
+   */
+  readonly #subscriptions = new Map<string, SubscribeSettings | null>();
   #user = "";
   /** What calls reject with when the handle is at its end. */
   #refusal: MomError | null = null;
@@ -108,6 +114,7 @@ export class Mom implements AsyncDisposable {
       deadlines,
       producer: handle,
       nextRequest,
+      onLost: (topic, count) => this.#onLost(topic, count),
     });
     this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
     this.#calls = new Calls(clock, nextRequest);
@@ -172,9 +179,9 @@ export class Mom implements AsyncDisposable {
   /**
    * Publishes one value. The receipt says on whose disk it is for certain.
    *
-   * What was encoded is sent in order; values published to a topic without
-   * waiting in between travel together. Each call that is not waited for keeps
-   * its message in memory until the receipt.
+   * What was encoded is sent in the order of the calls, over all topics; values
+   * published to one topic without waiting in between travel together. Each call
+   * that is not waited for keeps its message in memory until the receipt.
    *
    * @param topic An exact topic, or a typed one.
    * @param value null, undefined, boolean, number, bigint within 64 bits, string,
@@ -283,9 +290,13 @@ export class Mom implements AsyncDisposable {
         (request) => toSubscribe(request, USER_REF, text, settings),
         "already_subscribed",
       );
+      this.#subscriptions.set(text, settings);
       return true;
     } catch (error) {
-      if (settings.ifNew && hasCode(error, "already_subscribed")) return false;
+      if (hasCode(error, "already_subscribed")) {
+        this.#subscriptions.set(text, settings);
+        if (settings.ifNew) return false;
+      }
       throw error;
     }
   }
@@ -318,6 +329,7 @@ export class Mom implements AsyncDisposable {
     this.#requireOpen();
     const text = topicName(filter);
     checkFilter(text);
+    this.#subscriptions.set(text, null);
     await this.#calls.call(
       (request) => ({
         type: "UNSUBSCRIBE",
@@ -575,8 +587,11 @@ export class Mom implements AsyncDisposable {
   #owner(): ConnectionOwner {
     return {
       onAttaching: () => this.#receiver.attaching(),
-      onAttached: (peer, attached, welcome) =>
-        this.#onAttached(peer, attached, welcome),
+      onAttached: (peer, attached, welcome, isReplaced) => {
+        if (isReplaced) this.#publisher.replaced();
+        this.#onAttached(peer, attached, welcome);
+        if (isReplaced) this.#onReplaced(welcome);
+      },
       onMessage: (message) => this.#onMessage(message),
       onDetached: () => {
         this.#publisher.detached();
@@ -599,6 +614,32 @@ export class Mom implements AsyncDisposable {
     this.#receiver.attached((message) => peer.send(message), attached);
     this.#calls.attached(peer);
     this.#publisher.attached(peer, welcome);
+  }
+
+  /** Another store: what this handle subscribed to may not be in it. */
+  #onReplaced({ role, epoch }: Welcome): void {
+    const reason =
+      `the ${role}'s store was replaced, it has epoch ${epoch} now`;
+    this.#events.emit({ type: "replaced", reason });
+    // A broker goes on from where its store began anew. A daemon only passes it on.
+    const from = role === "broker" ? "epoch" : "now";
+    for (const [filter, settings] of this.#subscriptions) {
+      const code = settings === null ? "not_subscribed" : "already_subscribed";
+      this.#calls.call(
+        (request) => toRenew(request, filter, settings, from),
+        code,
+      ).catch((error) => {
+        if (hasCode(error, code)) return;
+        const reason = `cannot tell again of "${filter}": ${error}`;
+        this.#events.emit({ type: "replaced", reason });
+      });
+    }
+  }
+
+  #onLost(topic: string, count: number): void {
+    const reason =
+      `${count} of "${topic}" had been acknowledged and may be gone`;
+    this.#events.emit({ type: "lost", topic, count, reason });
   }
 
   #onMessage(message: WireMessage): void {
@@ -631,7 +672,18 @@ export class Mom implements AsyncDisposable {
   }
 
   #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {
-    if (message.kind !== "rejected") return;
+    const { kind, details } = message;
+    if (kind === "epoch") {
+      const reason = `the broker's store was replaced, it has epoch ${
+        details?.get("to")
+      } now`;
+      return this.#events.emit({ type: "replaced", reason });
+    }
+    if (kind === "lost") {
+      const topic = String(details?.get("topic"));
+      return this.#onLost(topic, Number(details?.get("count")));
+    }
+    if (kind !== "rejected") return;
     const of = (key: string) => String(message.details?.get(key) ?? "unknown");
     this.#events.emit({
       type: "rejected",
@@ -653,6 +705,19 @@ export class Mom implements AsyncDisposable {
     this.#receiver.expire(away, beganBeforeMs);
     this.#calls.reject(away, beganBeforeMs);
   }
+}
+
+/** A subscription, or its end, as it is told to another store. */
+function toRenew(
+  request: number,
+  filter: string,
+  settings: SubscribeSettings | null,
+  from: "epoch" | "now",
+): WireMessage {
+  const ref = USER_REF;
+  if (settings === null) return { type: "UNSUBSCRIBE", request, ref, filter };
+  const again = toSubscribe(request, ref, filter, settings);
+  return { ...again, from, fromValue: 0 };
 }
 
 function hasCode(error: unknown, code: string): boolean {

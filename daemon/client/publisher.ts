@@ -1,9 +1,10 @@
 /**
  * The publishing half of a handle. A record is encoded at once; what is
- * published to a topic in one turn of the event loop travels as one PUBLISH.
- * While the connection is behind, or too much is unanswered, records gather in
- * larger batches. Nothing is given up because of a lost connection: what was
- * sent goes out again with the same sequences.
+ * published to a topic in one turn of the event loop, with nothing to another
+ * topic between, travels as one PUBLISH. While the connection is behind, or too
+ * much is unanswered, records gather in larger batches. Everything leaves in the
+ * order of publishing, over all topics. Nothing is given up because of a lost
+ * connection: what was sent goes out again with the same sequences.
  *
  * @module
  */
@@ -32,6 +33,7 @@ import {
   type Receipt,
   type SingleCallers,
 } from "./receipts.ts";
+import { SendLine } from "./send_line.ts";
 import {
   type BatchTerms,
   BufferPool,
@@ -53,6 +55,8 @@ export interface PublisherOptions {
   producer: Uint8Array;
   /** Numbers of requests, rising. */
   nextRequest(): number;
+  /** The other side's store was replaced, and does not have what had been acknowledged. */
+  onLost(topic: string, count: number): void;
 }
 
 /** A topic as apps name it. */
@@ -84,10 +88,19 @@ export class Publisher {
   readonly #nextRequest: () => number;
   readonly #pool = new BufferPool(LIMITS.messageBytes);
   readonly #queues = new Map<string, TopicQueue>();
-  /** Those that have something to send, in turn. */
-  readonly #ready = new Set<TopicQueue>();
+  readonly #line = new SendLine();
+  /** What an asynchronous schema is still looking at; later publishes wait behind it. */
+  #gate: Promise<void> | null = null;
   /** Who is to hear the answer to a request of this connection. */
   readonly #asked = new Map<number, TopicQueue>();
+  readonly #onLost: (topic: string, count: number) => void;
+  /** How often the other side's store was another one than before. */
+  #replacements = 0;
+  /**
+   * The first request of a topic to a store that was replaced: how far that one has
+   * come is not known. What is refused goes out again, so nothing overtakes it.
+   */
+  #probe: number | null = null;
   #peer: Peer | null = null;
   #serverLevel: "daemon" | "broker" = "daemon";
   /** Sent and not answered at all. */
@@ -104,6 +117,12 @@ export class Publisher {
     this.#deadlines = options.deadlines;
     this.#producer = options.producer;
     this.#nextRequest = options.nextRequest;
+    this.#onLost = options.onLost;
+  }
+
+  /** The other side's store is another one: it may have less than was acknowledged. */
+  replaced(): void {
+    this.#replacements++;
   }
 
   /** Publishes one value. @throws What {@linkcode Mom.publish} rejects with. */
@@ -117,9 +136,8 @@ export class Publisher {
     const verdict = topic instanceof TypedTopic
       ? checkValue(topic, value)
       : undefined;
-    if (verdict !== undefined || queue.gate !== null) {
+    if (verdict !== undefined || this.#gate !== null) {
       return this.#behindGate(
-        queue,
         verdict,
         () => this.#publish(queue, value, options, terms),
       );
@@ -141,9 +159,8 @@ export class Publisher {
     const verdict = topic instanceof TypedTopic
       ? checkValues(topic, values)
       : undefined;
-    if (verdict !== undefined || queue.gate !== null) {
+    if (verdict !== undefined || this.#gate !== null) {
       return this.#behindGate(
-        queue,
         verdict,
         () => this.#publishMany(queue, values, options, terms),
       );
@@ -160,13 +177,14 @@ export class Publisher {
     this.#serverLevel = server.role;
     this.#pool.messageBytesMax = server.maxMessageBytes;
     this.#nextExpiryMs = 0;
-    for (const queue of this.#queues.values()) this.#makeReady(queue);
+    this.#lineUp();
     this.#flush();
   }
 
   /** The connection is lost. */
   detached(): void {
     this.#peer = null;
+    this.#probe = null;
     this.#asked.clear();
     this.#windowBytes = 0;
     for (const queue of this.#queues.values()) {
@@ -182,6 +200,7 @@ export class Publisher {
     const queue = this.#asked.get(request);
     if (queue === undefined) return;
     const isFinal = level === LEVEL.broker;
+    this.#probed(queue, request);
     const noted = queue.stream.noted(request);
     if (noted === null) return;
     this.#leaveWindow(noted);
@@ -220,6 +239,7 @@ export class Publisher {
         refused.tag.callers.reject(asMomError(message));
       }
     }
+    this.#probed(queue, request);
     this.#goOn();
     return true;
   }
@@ -273,7 +293,7 @@ export class Publisher {
         );
       }
     }
-    this.#ready.clear();
+    this.#line.clear();
     this.#asked.clear();
   }
 
@@ -288,7 +308,8 @@ export class Publisher {
         `Cannot publish to "${name}": topics that begin with "$" are mom's own`,
       );
     }
-    const queue = new TopicQueue(name, this.#pool);
+    const queue = new TopicQueue(name, this.#pool, this.#line);
+    queue.replacements = this.#replacements;
     this.#queues.set(name, queue);
     return queue;
   }
@@ -327,7 +348,6 @@ export class Publisher {
       : beganMs;
     if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) queue.seal();
     const callers = queue.append(value, options.headers, terms, nowMs);
-    this.#makeReady(queue);
     this.#flushSoon();
     return callers;
   }
@@ -365,7 +385,6 @@ export class Publisher {
     group: GroupCaller,
     terms: BatchTerms,
   ): void {
-    queue.seal();
     const nowMs = this.#clock.monotonicMs();
     let first = 0;
     for (let rest = bytes; rest.length > 0;) {
@@ -375,39 +394,38 @@ export class Publisher {
       first += cut.count;
       rest = rest.subarray(cut.bytes);
     }
-    this.#makeReady(queue);
     this.#flushSoon();
   }
 
   /** Behind what a schema is still looking at, so that the order holds. */
   #behindGate<R>(
-    queue: TopicQueue,
     verdict: void | Promise<void>,
     go: () => Promise<R>,
   ): Promise<R> {
-    const before = queue.gate ?? Promise.resolve();
+    const before = this.#gate ?? Promise.resolve();
     const fits = Promise.resolve(verdict);
     // It is looked at only when its turn comes; a refusal until then is no stray one.
     fits.catch(() => {});
     const turn = before.then(() => fits).then(() => ({ result: go() }));
     const open = () => {
-      if (queue.gate === gate) queue.gate = null;
+      if (this.#gate === gate) this.#gate = null;
       this.#tellIfIdle();
     };
     // The receipt is waited for by the caller, not by the gate.
     const gate: Promise<void> = turn.then(open, open);
-    queue.gate = gate;
+    this.#gate = gate;
     return turn.then(({ result }) => result);
   }
 
-  #makeReady(queue: TopicQueue): void {
-    if (queue.isReady || !queue.hasWaiting) return;
-    queue.isReady = true;
-    this.#ready.add(queue);
+  /** Something goes out again: all that waits, in the order of publishing. */
+  #lineUp(): void {
+    const waiting: Outgoing[] = [];
+    for (const queue of this.#queues.values()) waiting.push(...queue.waiting());
+    this.#line.restart(waiting);
   }
 
   #flushSoon(): void {
-    if (this.#isFlushQueued || this.#ready.size === 0) return;
+    if (this.#isFlushQueued || this.#line.isEmpty) return;
     this.#isFlushQueued = true;
     // Two hops: what the continuations of this turn publish goes along.
     queueMicrotask(() =>
@@ -421,27 +439,22 @@ export class Publisher {
   #flush(): void {
     const peer = this.#peer;
     if (peer === null) return;
-    for (const queue of this.#ready) {
+    while (!this.#line.isEmpty && this.#probe === null) {
       if (this.#windowBytes > WINDOW_BYTES) return;
       if (peer.bufferedBytes > BEHIND_BYTES) {
         return this.#flushWhenDrained(peer);
       }
-      this.#ready.delete(queue);
-      queue.isReady = false;
-      this.#sendNext(peer, queue);
-      // What is left of this topic stands behind the other topics.
-      this.#makeReady(queue);
+      this.#sendNext(peer, this.#line.shift()!);
     }
   }
 
-  #sendNext(peer: Peer, queue: TopicQueue): void {
-    if (queue.stream.waiting === 0) queue.seal();
+  #sendNext(peer: Peer, tag: Outgoing): void {
+    const { queue } = tag;
     const request = this.#nextRequest();
-    const batch = queue.stream.next(request);
+    const batch = queue.next(tag, request);
     if (batch === null) return;
     this.#asked.set(request, queue);
     this.#windowBytes += batch.bytes.length;
-    const { isWanted } = batch.tag;
     peer.send({
       type: "PUBLISH",
       request,
@@ -450,10 +463,18 @@ export class Publisher {
       previous: batch.previous,
       firstSequence: batch.firstSequence,
       count: batch.count,
-      attributes: this.#attributesOf(batch.tag),
+      attributes: this.#attributesOf(tag),
       batch: batch.bytes,
-      wanted: isWanted ? LEVEL.broker : undefined,
+      wanted: tag.isWanted ? LEVEL.broker : undefined,
     });
+    if (queue.replacements !== this.#replacements) this.#probe = request;
+  }
+
+  /** The other side has told how far it has come in a topic. */
+  #probed(queue: TopicQueue, request: number): void {
+    if (request !== this.#probe) return;
+    this.#probe = null;
+    queue.replacements = this.#replacements;
   }
 
   #attributesOf(tag: Outgoing): Map<number, unknown> | null {
@@ -478,6 +499,7 @@ export class Publisher {
       this.#asked.delete(batch.request);
       this.#leaveWindow(batch);
     }
+    this.#countLost(queue, last);
     // A daemon that has a batch does not say whether the broker has it too.
     const whole = queue.stream.outOfSequence(
       request,
@@ -492,7 +514,14 @@ export class Publisher {
       });
     }
     for (const batch of queue.stream) batch.tag.isNoted = false;
-    this.#makeReady(queue);
+    this.#lineUp();
+  }
+
+  #countLost(queue: TopicQueue, last: number): void {
+    const { accepted } = queue.stream;
+    if (queue.replacements === this.#replacements) return;
+    queue.replacements = this.#replacements;
+    if (last < accepted) this.#onLost(queue.topic, accepted - last);
   }
 
   #leaveWindow(batch: PendingBatch<Outgoing>): void {
@@ -505,9 +534,8 @@ export class Publisher {
   }
 
   #isIdle(): boolean {
-    for (const queue of this.#queues.values()) {
-      if (!queue.isIdle || queue.gate !== null) return false;
-    }
+    if (this.#gate !== null) return false;
+    for (const queue of this.#queues.values()) if (!queue.isIdle) return false;
     return true;
   }
 

@@ -65,7 +65,7 @@ export class Receiver {
   readonly #more = (): Message | null =>
     this.#isAtLimit() ? null : this.#next();
   #send: ((message: WireMessage) => void) | null = null;
-  #suspect = 0;
+  #suspect = { position: 0, epoch: 0 };
   /** Grows with each flow; tells whether what was begun is still of use. */
   #flow = 0;
   #isStopped = false;
@@ -140,7 +140,8 @@ export class Receiver {
     attached: { suspect: number; epoch: number },
   ): void {
     this.#send = send;
-    this.#suspect = attached.suspect;
+    const { suspect: position, epoch } = attached;
+    this.#suspect = { position, epoch };
     this.#outcomes.attached(attached.epoch);
     if (this.#waiters.size > 0) this.#rest();
     this.#tellIfSettled();

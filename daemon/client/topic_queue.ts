@@ -9,6 +9,7 @@
 import { RecordBuffer } from "../../protocol/record.ts";
 import { type PendingBatch, ProducerStream } from "../stream.ts";
 import { type Callers, SingleCallers } from "./receipts.ts";
+import type { SendLine } from "./send_line.ts";
 
 /** What all records of a batch have in common. */
 export interface BatchTerms {
@@ -20,6 +21,9 @@ export interface BatchTerms {
 
 /** What is kept with a batch until its answer. */
 export interface Outgoing extends BatchTerms {
+  readonly queue: TopicQueue;
+  /** Its place among all batches of the handle. */
+  readonly order: number;
   readonly callers: Callers;
   /** When it was begun, on the monotonic clock. */
   readonly beganMs: number;
@@ -32,10 +36,10 @@ export interface Outgoing extends BatchTerms {
 /** A batch on its way. */
 export type OutgoingBatch = PendingBatch<Outgoing>;
 
-interface OpenBatch extends BatchTerms {
+interface OpenBatch {
   readonly records: RecordBuffer;
   readonly callers: SingleCallers;
-  readonly beganMs: number;
+  readonly tag: Outgoing;
 }
 
 /** A batch is closed when it has so many bytes. */
@@ -84,30 +88,38 @@ export class BufferPool {
 export class TopicQueue {
   readonly topic: string;
   readonly stream = new ProducerStream<Outgoing>();
-  /** Whether it stands among those that have something to send. */
-  isReady = false;
-  /** What an asynchronous schema is still looking at; later publishes wait behind it. */
-  gate: Promise<void> | null = null;
+  /** How often the other side's store had been replaced when it answered last. */
+  replacements = 0;
   readonly #pool: BufferPool;
+  readonly #line: SendLine;
   #open: OpenBatch | null = null;
 
   /**
    * @param topic Checked by the caller.
    * @param pool Where its buffers come from.
+   * @param line Where its batches wait, with those of the other topics.
    */
-  constructor(topic: string, pool: BufferPool) {
+  constructor(topic: string, pool: BufferPool, line: SendLine) {
     this.topic = topic;
     this.#pool = pool;
+    this.#line = line;
   }
 
   /** When the open batch was begun, or `null` when none is open. */
   get openSinceMs(): number | null {
-    return this.#open?.beganMs ?? null;
+    return this.#open?.tag.beganMs ?? null;
   }
 
-  /** Whether there is anything to send. */
-  get hasWaiting(): boolean {
-    return this.#open !== null || this.stream.waiting > 0;
+  /** All that is not on its way. */
+  *waiting(): IterableIterator<Outgoing> {
+    for (const { request, tag } of this.stream) if (request === null) yield tag;
+    if (this.#open !== null) yield this.#open.tag;
+  }
+
+  /** Gives a batch out to be sent; `null` if it was taken back meanwhile. */
+  next(tag: Outgoing, request: number): OutgoingBatch | null {
+    if (this.#open?.tag === tag) this.seal();
+    return this.stream.peek()?.tag === tag ? this.stream.next(request) : null;
   }
 
   /** Whether nobody waits for an answer. */
@@ -158,50 +170,61 @@ export class TopicQueue {
     terms: BatchTerms,
     beganMs: number,
   ): void {
-    this.stream.push({
-      firstSequence: this.stream.nextSequence,
-      count,
-      attributes: null,
-      bytes,
-      tag: { ...terms, callers, beganMs, isGivenUp: false, isNoted: false },
-    });
+    this.seal();
+    const tag = this.#begin(callers, terms, beganMs);
+    this.#line.push(tag);
+    this.#put(bytes, count, tag);
+  }
+
+  #begin(callers: Callers, terms: BatchTerms, beganMs: number): Outgoing {
+    return {
+      isWanted: terms.isWanted,
+      expiresMs: terms.expiresMs,
+      queue: this,
+      order: this.#line.begin(this),
+      callers,
+      beganMs,
+      isGivenUp: false,
+      isNoted: false,
+    };
+  }
+
+  #put(bytes: Uint8Array, count: number, tag: Outgoing): void {
+    const firstSequence = this.stream.nextSequence;
+    this.stream.push({ firstSequence, count, attributes: null, bytes, tag });
   }
 
   #openFor(terms: BatchTerms, nowMs: number): OpenBatch {
     const open = this.#open;
     if (open !== null) {
-      const { isWanted, expiresMs } = open;
+      const { isWanted, expiresMs } = open.tag;
       if (isWanted === terms.isWanted && expiresMs === terms.expiresMs) {
         return open;
       }
       this.#close(open);
     }
-    return this.#open = {
-      isWanted: terms.isWanted,
-      expiresMs: terms.expiresMs,
-      records: this.#pool.lend(),
-      callers: new SingleCallers(),
-      beganMs: nowMs,
-    };
+    const callers = new SingleCallers();
+    const tag = this.#begin(callers, terms, nowMs);
+    this.#line.push(tag);
+    return this.#open = { records: this.#pool.lend(), callers, tag };
   }
 
   #close(open: OpenBatch): SingleCallers {
-    const { records, callers, beganMs } = open;
+    const { records, callers, tag } = open;
     const { count } = records;
-    this.push(records.take(), count, callers, termsOf(open), beganMs);
+    this.#put(records.take(), count, tag);
     this.#discard(open);
     return callers;
   }
 
   #closeBefore(open: OpenBatch, at: number): SingleCallers {
-    const { records, callers, beganMs } = open;
+    const { records, tag } = open;
     const count = records.count - 1;
     const bytes = records.take();
     const alone = new SingleCallers();
-    const terms = termsOf(open);
-    this.push(bytes.subarray(0, at), count, callers, terms, beganMs);
-    this.push(bytes.subarray(at), 1, alone, terms, beganMs);
+    this.#put(bytes.subarray(0, at), count, tag);
     this.#discard(open);
+    this.push(bytes.subarray(at), 1, alone, tag, tag.beganMs);
     return alone;
   }
 
@@ -209,8 +232,4 @@ export class TopicQueue {
     this.#open = null;
     this.#pool.giveBack(open.records);
   }
-}
-
-function termsOf({ isWanted, expiresMs }: BatchTerms): BatchTerms {
-  return { isWanted, expiresMs };
 }

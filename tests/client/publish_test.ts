@@ -8,6 +8,7 @@ import type { Message, Publish } from "../../protocol/messages.ts";
 import { decodeRecord } from "../../protocol/record.ts";
 import type { Peer } from "../../protocol/peer.ts";
 import { eventually } from "../helpers/eventually.ts";
+import { Random } from "../helpers/random.ts";
 import { rejection, rejectionCode, ScriptedServer } from "./scripted_server.ts";
 
 function valuesOf({ batch }: Publish): unknown[] {
@@ -58,22 +59,48 @@ Deno.test("publishes of one topic in one turn travel as one batch, with a receip
   await using server = new ScriptedServer();
   const mom = await server.connect();
   const receipts = await Promise.all([
-    mom.publish("a", 1),
     mom.publish("b", "x"),
+    mom.publish("a", 1),
     mom.publish("a", 2),
     mom.publish("a", 3),
   ]);
   assert.deepEqual(receipts.map(({ topic, offset }) => [topic, offset]), [
-    ["a", 0],
     ["b", 0],
+    ["a", 0],
     ["a", 1],
     ["a", 2],
   ]);
-  assert.deepEqual(valuesOf(await server.next("PUBLISH")), [1, 2, 3]);
   assert.deepEqual(valuesOf(await server.next("PUBLISH")), ["x"]);
+  assert.deepEqual(valuesOf(await server.next("PUBLISH")), [1, 2, 3]);
   await mom.publish("a", 4);
   const next = await server.next("PUBLISH");
   assert.deepEqual([next.previous, next.firstSequence], [3, 4]);
+});
+
+Deno.test("publishes leave in their order over all topics, also again after a lost connection", async () => {
+  await using server = new ScriptedServer();
+  const seed = Date.now() % 1_000_000;
+  const random = new Random(seed);
+  const mom = await server.connect();
+  // Silent until the connection is cut in the middle.
+  let isSilent = true;
+  server.script = ({ type }) => type === "PUBLISH" && isSilent;
+  const topics = ["a", "b", "c"];
+  const values = Array.from({ length: 200 }, (_, n) => n);
+  const receipts = values.map((n) => {
+    const value = random.chance(0.05) ? new Uint8Array(70_000).fill(n) : n;
+    return mom.publish(random.pick(topics), value);
+  });
+  await server.next("PUBLISH");
+  server.heard.length = 0;
+  isSilent = false;
+  server.peer!.abort();
+  const more = [mom.publish("b", 200), mom.publish("a", 201)];
+  await Promise.all([...receipts, ...more]);
+  const sent = server.heard.filter((message) => message.type === "PUBLISH")
+    .flatMap(valuesOf)
+    .map((value) => value instanceof Uint8Array ? value[0] : value);
+  assert.deepEqual(sent, [...values, 200, 201], `seed ${seed}`);
 });
 
 Deno.test("publish() cuts batches at 256 KiB and sends what is large alone", async () => {

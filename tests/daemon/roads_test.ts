@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
+import { systemClock } from "../../protocol/clock.ts";
 import { OUTCOME } from "../../protocol/messages.ts";
 import { decodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
+import type { DaemonOptions } from "../../daemon/options.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
 import {
   delivery,
@@ -18,10 +20,10 @@ function textOf(batch: Uint8Array): unknown {
   return decodeRecord(batch.subarray(contentStart(batch, 0))).value;
 }
 
-async function openAll(name = "ana") {
+async function openAll(name = "ana", options: Partial<DaemonOptions> = {}) {
   const network = new MemoryNetwork();
   const broker = new ScriptedBroker(network);
-  const daemon = await startDaemon(network);
+  const daemon = await startDaemon(network, options);
   const connect = (app: ScriptedApp) =>
     app.connect(network, formatAddress(daemon.address), daemon.token);
   const app = await connect(new ScriptedApp(name));
@@ -397,4 +399,24 @@ Deno.test("Daemon turns a handle away whose name another one took while it was a
   const { code, message } = await app.tape.next("ERROR");
   assert.equal(code, "user_expired");
   assert.match(message, /another handle took the name/);
+});
+
+Deno.test("[P-5.8] Daemon ends an unnamed user and its producer when its handle stays away", async () => {
+  let laterMs = 0;
+  const clock = {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + laterMs,
+  };
+  await using all = await openAll("ana", { clock });
+  const { app, broker } = all;
+  await app.attach(0, [], true, false);
+  app.publish("doors", 1, "open");
+  const { request } = await broker.tape.next("PUBLISH");
+  broker.peer!.send({ type: "RECEIPT", request, level: 1, offset: 0 });
+  await app.tape.next("RECEIPT");
+  await app.close();
+  laterMs = 61_000;
+  assert.equal((await broker.tape.next("DESTROY")).name, "ana");
+  const { producer } = await broker.tape.next("ENDED");
+  assert.equal(producer.toHex(), app.handle.toHex());
 });

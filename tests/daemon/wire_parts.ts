@@ -193,13 +193,14 @@ export class ScriptedApp {
     credit: number,
     known: number[] = [],
     create = true,
+    named = true,
   ): Promise<number> {
     this.peer.send({
       type: "ATTACH",
       request: ++this.#requests,
       ref: 1,
       name: this.name,
-      named: true,
+      named,
       incarnation: this.incarnation,
       create,
       handle: this.handle,

@@ -44,8 +44,8 @@ async function publishOne(
   const topic = random.pick(job.topics);
   const padding = new Uint8Array(drawSize(random)).fill(counter & 0xff);
   const level = random.chance(job.brokerLevelShare) ? "broker" : undefined;
-  const inTurn = job.window === 1 ? true : undefined;
-  book.write({ kind: "attempt", writer, counter, topic, inTurn });
+  const atMs = Date.now();
+  book.write({ kind: "attempt", writer, counter, topic, atMs });
   try {
     const value = { w: writer, c: counter, p: padding };
     const receipt = await mom.publish(topic, value, { level });
@@ -56,6 +56,7 @@ async function publishOne(
       counter,
       level: receipt.level,
       offset,
+      atMs: Date.now(),
     });
   } catch (error) {
     const code = error instanceof MomError ? error.code : String(error);

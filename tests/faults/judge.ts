@@ -10,8 +10,8 @@
  *   ended without it, and then it is marked `redelivered`.
  * - Per writer and topic the messages come in the order of publishing, within
  *   a life and over all lives. Per topic the offsets rise within a life.
- * - A message does not come behind a later one of another topic, if its writer
- *   awaited each receipt: `overtaken`.
+ * - Within a life a writer's messages come in the order of publishing over all
+ *   topics, too: else one is `overtaken`.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *
@@ -36,13 +36,33 @@ export interface Attempt {
   /** Numbers the writer's publishes over all topics, rising. */
   counter: number;
   topic: string;
-  /** Whether the writer had the answers to all before it when it published this. */
-  inTurn?: boolean;
   /** `unknown`: the process died or the wait ended before the answer. */
   outcome: AttemptOutcome;
   /** The offset in the receipt, if it told one. */
   offset?: number;
+  /** When it was made, and when its receipt came, ms since 1970. */
+  beganMs?: number;
+  answeredMs?: number;
+  /** The level of the receipt. */
+  level?: "daemon" | "broker";
 }
+
+/** What a disaster explains, and nothing else is excused. */
+export interface Excuse {
+  /** Whether an acknowledged message may be missing at a user. */
+  mayLose(attempt: Attempt, user: string): boolean;
+  /** Whether what a user took may come again, marked `redelivered` or not. */
+  mayRepeat(attempt: Attempt, user: string, isMarked: boolean): boolean;
+  /** How often offsets began anew: each may name so many more messages. */
+  histories: number;
+}
+
+/** Nothing is excused. */
+export const NO_EXCUSE: Excuse = {
+  mayLose: () => false,
+  mayRepeat: () => false,
+  histories: 0,
+};
 
 /** One message as an app received it. */
 export interface Take {
@@ -126,12 +146,15 @@ export interface Verdict {
 }
 
 /** Judges a history. */
-export function judge(history: History): Verdict {
-  const published = indexAttempts(history.attempts);
+export function judge(
+  history: History,
+  excuse: Excuse = NO_EXCUSE,
+): Verdict {
+  const published = indexAttempts(history.attempts, excuse);
   const findings: Finding[] = [...published.findings];
   const tallies: ReaderTally[] = [];
   for (const reader of history.readers) {
-    const trial = new ReaderTrial(reader, published, history.users);
+    const trial = new ReaderTrial(reader, published, history.users, excuse);
     trial.run();
     findings.push(...trial.findings);
     tallies.push(trial.tally());
@@ -141,8 +164,8 @@ export function judge(history: History): Verdict {
 
 interface Published {
   byKey: Map<string, Attempt>;
-  /** `topic offset` → message key, filled from receipts and takes. */
-  offsets: Map<string, string>;
+  /** `topic offset` → message keys, filled from receipts and takes. */
+  offsets: Places;
   findings: Finding[];
 }
 
@@ -153,9 +176,31 @@ export function messageKey(
   return `${message.writer}#${message.counter}`;
 }
 
-function indexAttempts(attempts: readonly Attempt[]): Published {
+/** Which message has which offset. */
+class Places {
+  readonly #keys = new Map<string, string[]>();
+  readonly #histories: number;
+
+  constructor(histories: number) {
+    this.#histories = histories;
+  }
+
+  /** Notes a message's place; gives another that has it and should not. */
+  take(place: string, key: string): string | null {
+    const keys = this.#keys.get(place) ?? [];
+    this.#keys.set(place, keys);
+    if (keys.includes(key)) return null;
+    keys.push(key);
+    return keys.length > 1 + this.#histories ? keys[0]! : null;
+  }
+}
+
+function indexAttempts(
+  attempts: readonly Attempt[],
+  { histories }: Excuse,
+): Published {
   const byKey = new Map<string, Attempt>();
-  const offsets = new Map<string, string>();
+  const offsets = new Places(histories);
   const findings: Finding[] = [];
   for (const attempt of attempts) {
     const key = messageKey(attempt);
@@ -163,15 +208,14 @@ function indexAttempts(attempts: readonly Attempt[]): Published {
     byKey.set(key, attempt);
     if (attempt.offset === undefined) continue;
     const place = `${attempt.topic} ${attempt.offset}`;
-    const other = offsets.get(place);
-    if (other !== undefined) {
+    const other = offsets.take(place, key);
+    if (other !== null) {
       findings.push({
         kind: "inconsistent",
         user: "*",
         detail: `receipts give ${place} to ${other} and to ${key}`,
       });
     }
-    offsets.set(place, key);
   }
   return { byKey, offsets, findings };
 }
@@ -190,6 +234,7 @@ class ReaderTrial {
   readonly #reader: Reader;
   readonly #published: Published;
   readonly #users: ReadonlyMap<string, string>;
+  readonly #excuse: Excuse;
   /** Message → index of the life that took it last. */
   readonly #takenIn = new Map<string, number>();
   readonly #offsetOf = new Map<string, number>();
@@ -203,10 +248,12 @@ class ReaderTrial {
     reader: Reader,
     published: Published,
     users: ReadonlyMap<string, string>,
+    excuse: Excuse,
   ) {
     this.#reader = reader;
     this.#published = published;
     this.#users = users;
+    this.#excuse = excuse;
   }
 
   run(): void {
@@ -227,6 +274,7 @@ class ReaderTrial {
   #walk(life: ReaderLife, index: number): void {
     const counters = new Map<string, number>();
     const offsets = new Map<string, number>();
+    const falls = new Map<string, number>();
     for (const take of life.takes) {
       const name = nameOf(take, life);
       if (take.redelivered) this.#redelivered++;
@@ -235,13 +283,13 @@ class ReaderTrial {
       const news = this.#checkAgain(take, name, index);
       if (news === "doubled") continue;
       const stream = `${take.writer} ${take.topic}`;
-      const falls = [
+      const wrong = [
         fallsBehind(counters, `${stream} of this life`, take.counter),
-        fallsBehind(offsets, `offsets of ${take.topic}`, take.offset),
+        this.#offsetFalls(take, offsets, falls),
         news === "first" && fallsBehind(this.#highest, stream, take.counter),
       ].filter((fall) => fall !== false);
-      if (falls.length > 0) this.#add("reordered", `${name}: ${falls[0]}`);
-      else if (this.#isInTurn(take)) {
+      if (wrong.length > 0) this.#add("reordered", `${name}: ${wrong[0]}`);
+      else {
         const all = `all of ${take.writer}`;
         const fall = fallsBehind(counters, all, take.counter);
         if (fall !== false) this.#add("overtaken", `${name}: ${fall}`);
@@ -249,10 +297,19 @@ class ReaderTrial {
     }
   }
 
-  /** Whether the writer published nothing before it knew what became of this. */
-  #isInTurn(take: Take): boolean {
-    const attempt = this.#published.byKey.get(messageKey(take));
-    return attempt?.inTurn === true && attempt.outcome === "acknowledged";
+  /** Offsets rise, but where they began anew: once for each time. */
+  #offsetFalls(
+    { topic, offset }: Take,
+    offsets: Map<string, number>,
+    falls: Map<string, number>,
+  ): string | false {
+    const fall = fallsBehind(offsets, `offsets of ${topic}`, offset);
+    if (fall === false) return false;
+    const times = (falls.get(topic) ?? 0) + 1;
+    falls.set(topic, times);
+    if (times > this.#excuse.histories) return fall;
+    offsets.set(`offsets of ${topic}`, offset);
+    return false;
   }
 
   #checkExpected(take: Take, name: string): void {
@@ -276,14 +333,14 @@ class ReaderTrial {
   #checkOffset(take: Take, name: string): void {
     const key = messageKey(take);
     const place = `${take.topic} ${take.offset}`;
-    const other = this.#published.offsets.get(place);
+    const other = this.#published.offsets.take(place, key);
     const before = this.#offsetOf.get(key);
-    if (other !== undefined && other !== key) {
+    const isMoved = before !== undefined && before !== take.offset;
+    if (other !== null) {
       this.#add("inconsistent", `${name}: elsewhere ${place} is ${other}`);
-    } else if (before !== undefined && before !== take.offset) {
+    } else if (isMoved && this.#excuse.histories === 0) {
       this.#add("inconsistent", `${name}: came with offset ${before} before`);
     }
-    this.#published.offsets.set(place, key);
     this.#offsetOf.set(key, take.offset);
   }
 
@@ -301,6 +358,7 @@ class ReaderTrial {
       return "first";
     }
     this.#again++;
+    if (this.#mayRepeat(take)) return "doubled";
     if (before === index) {
       this.#add("duplicated", `${name}: the same life had it`);
       return "doubled";
@@ -311,6 +369,13 @@ class ReaderTrial {
       this.#add("unflagged", `${name}: an earlier life had it`);
     }
     return "again";
+  }
+
+  #mayRepeat(take: Take): boolean {
+    const attempt = this.#published.byKey.get(messageKey(take));
+    const { user } = this.#reader;
+    return attempt !== undefined &&
+      this.#excuse.mayRepeat(attempt, user, take.redelivered);
   }
 
   /** Whether a life before number `index` knew that the take is settled. */
@@ -329,6 +394,7 @@ class ReaderTrial {
       }
       if (!this.#wants(attempt.topic)) continue;
       if (this.#users.get(attempt.writer) === this.#reader.user) continue;
+      if (this.#excuse.mayLose(attempt, this.#reader.user)) continue;
       this.#add("lost", `${key} (${attempt.topic} ${attempt.offset ?? "?"})`);
     }
   }

@@ -3,14 +3,27 @@
  * apps at random moments, again and again, and tells what was lost, doubled or
  * out of order: nothing, or exit code 1 and the seed that shows it.
  *
+ * `deno task faults --kinds restore,lost-disk,clone,purge --rounds N`: disasters
+ * in place of kills, one a round.
+ *
  * @module
  */
 
 import { parseArgs } from "node:util";
 import { runCampaign } from "./campaign.ts";
+import { runDisasters } from "./disaster_round.ts";
+import { type DisasterKind, DISASTERS } from "./disasters.ts";
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+function toKinds(text: string): DisasterKind[] {
+  return text.split(",").map((name) => {
+    const kind = DISASTERS.find((one) => one === name);
+    if (kind !== undefined) return kind;
+    throw new Error(`No kind "${name}": there are ${DISASTERS.join(", ")}`);
+  });
 }
 
 async function run(): Promise<number> {
@@ -22,11 +35,21 @@ async function run(): Promise<number> {
       "apps-too": { type: "boolean", default: false },
       "apps-alive": { type: "boolean", default: false },
       "rounds-per-stage": { type: "string", default: "10" },
+      kinds: { type: "string", default: "" },
     },
   });
   const appsToo = values["apps-too"] ||
     (values["apps-alive"] ? false : "mixed");
   try {
+    if (values.kinds !== "") {
+      const rounds = Number(values.rounds);
+      const seed = Number(values.seed);
+      await runDisasters(toKinds(values.kinds), { rounds, seed, onRound: say });
+      say(
+        `${rounds} disasters of ${values.kinds}: nothing beyond what they explain`,
+      );
+      return 0;
+    }
     const report = await runCampaign({
       rounds: Number(values.rounds),
       seed: Number(values.seed),

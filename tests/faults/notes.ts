@@ -24,7 +24,7 @@ export type Note =
     writer: string;
     counter: number;
     topic: string;
-    inTurn?: boolean;
+    atMs?: number;
   }
   /** After its receipt. */
   | {
@@ -33,6 +33,7 @@ export type Note =
     counter: number;
     level: "daemon" | "broker";
     offset?: number;
+    atMs?: number;
   }
   /** After its failure. */
   | { kind: "failure"; writer: string; counter: number; code: string }
@@ -138,8 +139,14 @@ function collectAttempts(
     const { writer, counter } = note;
     const key = `${writer}#${counter}`;
     if (note.kind === "attempt") {
-      const { topic, inTurn } = note;
-      attempts.set(key, { writer, counter, topic, inTurn, outcome: "unknown" });
+      const { topic, atMs } = note;
+      attempts.set(key, {
+        writer,
+        counter,
+        topic,
+        beganMs: atMs,
+        outcome: "unknown",
+      });
       onWriter(writer);
       continue;
     }
@@ -148,6 +155,8 @@ function collectAttempts(
     if (note.kind === "failure") attempt.outcome = outcomeOf(note.code);
     else {
       attempt.outcome = "acknowledged";
+      attempt.level = note.level;
+      attempt.answeredMs = note.atMs;
       if (note.offset !== undefined) attempt.offset = note.offset;
     }
   }

@@ -43,6 +43,9 @@ export interface PlanOptions {
   appsToo: boolean;
   /** Whether anybody is killed. @default {true} */
   kills?: boolean;
+  /** What each app publishes, and over which time. */
+  publishes?: number;
+  durationMs?: number;
 }
 
 const DURATION_MS = 1_100;
@@ -55,7 +58,13 @@ const STALLS_MAX = 3;
 export function makePlan(options: PlanOptions): Plan {
   const { seed, appsToo, kills = true } = options;
   const random = new Random(seed);
-  const jobs = new Map(CAST.map((role) => [role.name, drawJobs(role, random)]));
+  const size = {
+    count: options.publishes ?? PUBLISHES_PER_LIFE,
+    durationMs: options.durationMs ?? DURATION_MS,
+  };
+  const jobs = new Map(
+    CAST.map((role) => [role.name, drawJobs(role, random, size)]),
+  );
   const plan: Plan = { seed, kills: new Map(), stalls: new Map(), jobs };
   if (kills) {
     drawKills(plan, appsToo, random);
@@ -72,12 +81,13 @@ export function countKills(plan: Plan): number {
 function drawJobs(
   role: Role,
   random: Random,
+  { count, durationMs }: { count: number; durationMs: number },
 ): Omit<WriteJob, "do" | "writer">[] {
   return Array.from({ length: KILLS_MAX + 1 }, (_, life) => ({
     topics: random.shuffle(TOPICS).slice(0, random.integer(1, TOPICS.length)),
     // Whoever was killed does it all again: a round has its thousand publishes.
-    count: PUBLISHES_PER_LIFE,
-    durationMs: life === 0 ? DURATION_MS : DURATION_MS / 3,
+    count,
+    durationMs: life === 0 ? durationMs : durationMs / 3,
     // Waiting for the broker each time would take long while it is away.
     window: random.pick([role.brokerLevelShare > 0.1 ? 2 : 1, 8, 32, 64]),
     brokerLevelShare: role.brokerLevelShare,

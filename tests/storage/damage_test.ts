@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FaultyKv } from "./_faulty_kv.ts";
 import {
   bytes,
   NOTHING,
@@ -123,4 +124,36 @@ Deno.test("open() refuses a store whose change list is missing", async () => {
   await store.close();
   await damage(folder.path, ["c", 2, 0], "delete");
   await assert.rejects(openStore(folder.path), { code: "data_damaged" });
+});
+
+Deno.test("what is committed while older values are read from the disk is not taken for damaged", async () => {
+  await using folder = await tempFolder();
+  const slow = new FaultyKv(Infinity);
+  const store = await openStore(folder.path, {
+    limits: { cacheBytes: 0 },
+    openKv: (path) => slow.open(path),
+  });
+  const log = store.createLog();
+  for (let i = 0; i < 3; i++) {
+    store.append(log, 1, NOTHING, pattern(50_000, i));
+    await store.committed();
+  }
+  store.append(log, 1, NOTHING, bytes("the tail"));
+  await store.committed();
+  // The tail is in memory, what lies before it comes from the disk.
+  slow.onRead = async () => {
+    slow.onRead = () => Promise.resolve();
+    store.append(log, 1, NOTHING, bytes("meanwhile"));
+    await store.committed();
+  };
+  const seen: number[] = [];
+  for (let next = 0; next < 5;) {
+    for (const result of await store.readInOrder([{ log, next }], 1_000_000)) {
+      assert.ok(!("damaged" in result), `damaged at ${result.base}`);
+      seen.push(result.base);
+      next = result.base + result.count;
+    }
+  }
+  assert.deepEqual(seen, [0, 1, 2, 3, 4]);
+  await store.close();
 });

@@ -164,6 +164,16 @@ const samples: Sample[] = [
     manual: true,
     echo: true,
   }),
+  client("subscribe again, from where the epoch began", {
+    type: "SUBSCRIBE",
+    request: 7,
+    ref: 1,
+    filter: "museum/#",
+    from: "epoch",
+    fromValue: 0,
+    manual: false,
+    echo: false,
+  }),
   client("unsubscribe", {
     type: "UNSUBSCRIBE",
     request: 8,
@@ -247,6 +257,11 @@ const samples: Sample[] = [
     type: "NOTICE",
     kind: "rejected",
     details: new Map<string, string | number>([["topic", "a b"], ["count", 1]]),
+  }),
+  server("the broker's store is another one", {
+    type: "NOTICE",
+    kind: "epoch",
+    details: new Map([["from", 7], ["to", 9]]),
   }),
 ];
 
