@@ -202,6 +202,20 @@ export class Broker {
    * @param options `force`: replaces a file that is there.
    * @throws {MomError} `unsupported` where no process may be started or the data
    *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   *
+   * @example Into a folder of its own
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const folder = await Deno.makeTempDir();
+   * await using broker = await Broker.start({
+   *   port: 0,
+   *   data: `${folder}/data`,
+   *   tokenFile: `${folder}/token`,
+   * });
+   * const report = await broker.backup(`${folder}/monday`);
+   * if (report.messages !== 0 || report.damaged !== 0) throw report;
+   * ```
    */
   backup(
     file: string,
@@ -219,6 +233,17 @@ export class Broker {
    *
    * @returns When that is on disk.
    * @throws {MomError} `option_invalid`, or what the store failed with.
+   *
+   * @example A topic
+   * ```ts
+   * import { Broker, Mom } from "../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await ana.publish("museum/doors/1", "open", { level: "broker" });
+   * const { removed } = await broker.purge({ topic: "museum/doors/1" });
+   * if (removed !== 1) throw removed;
+   * ```
    */
   async purge(wish: PurgeWish): Promise<PurgeReport> {
     const { core, store } = this.#parts;

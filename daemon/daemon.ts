@@ -378,6 +378,21 @@ export class Daemon {
    * @param options `force`: replaces a file that is there.
    * @throws {MomError} `unsupported` where no process may be started or the data
    *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   *
+   * @example Into a folder of its own
+   * ```ts
+   * import { Daemon } from "../mod.ts";
+   *
+   * const folder = await Deno.makeTempDir();
+   * await using daemon = await Daemon.start({
+   *   broker: "127.0.0.1:1",
+   *   listen: { path: `${folder}/mom.sock` },
+   *   data: `${folder}/data`,
+   *   machine: "north",
+   * });
+   * const report = await daemon.backup(`${folder}/monday`);
+   * if (report.messages !== 0 || report.damaged !== 0) throw report;
+   * ```
    */
   backup(
     file: string,

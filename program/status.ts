@@ -115,11 +115,11 @@ export interface LinkStatus {
  * its start, by a broker for its present epoch.
  */
 export interface RecoveryStatus {
-  /** How often the store was another one than before. */
+  /** How many times the store was another one than before. */
   epochs: number;
-  /** Messages that it had acknowledged and does not know any more, as far as noticed. */
+  /** How many messages it had acknowledged and does not know any more, as far as noticed. */
   mayBeLost: number;
-  /** Messages that somebody may have had already; they come marked `redelivered`. */
+  /** How many messages somebody may have had already; they come marked `redelivered`. */
   mayComeTwice: number;
 }
 

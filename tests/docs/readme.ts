@@ -32,5 +32,6 @@ export async function readBlocks(path: string): Promise<CodeBlock[]> {
 export function commandsOf(blocks: readonly CodeBlock[]): string[] {
   return blocks.filter(({ language }) => language === "sh")
     .flatMap(({ text }) => text.replace(/\s*\\\n\s*/g, " ").split("\n"))
-    .map((line) => line.trim()).filter((line) => line !== "");
+    .map((line) => line.replace(/\s+#.*$/, "").trim())
+    .filter((line) => line !== "");
 }

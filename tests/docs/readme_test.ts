@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { copySources } from "../../tools/compile/sources.ts";
 import { eventually, within } from "../helpers/eventually.ts";
+import { Mom } from "../../mod.ts";
 import { SourceServer } from "../helpers/source_server.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
 import { ROOT, testEnvironment } from "../process/commands.ts";
@@ -16,11 +17,11 @@ import { commandsOf, readBlocks } from "./readme.ts";
 const blocks = await readBlocks("README.md");
 const commands = commandsOf(blocks);
 
-/** Commands that other tests run, by the test. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  "deno task demo": "tests/behaviour/documented_commands_test.ts",
-  "deno task compile": "tests/tools/compile_test.ts",
-};
+/** What other tests run: how it begins, the test, and its word there. */
+const ELSEWHERE = [
+  ["deno task demo", "tests/behaviour/documented_commands_test.ts", "demo"],
+  ["deno task compile", "tests/tools/compile_test.ts", "compile"],
+] as const;
 
 /** Commands that are run here. */
 const run = new Set<string>();
@@ -131,6 +132,33 @@ if (Deno.build.os !== "windows") {
     for (const program of [daemon, broker]) await program.stop();
   });
 
+  Deno.test("[README] a broker is backed up while it runs, purged and restored while not", async () => {
+    await using home = await Home.make();
+    await using backups = await TempFolder.make();
+    const address = `127.0.0.1:${freePort()}`;
+    const { HOME } = home.env;
+    await using broker = home.start("deno task broker", ROOT, {
+      MOM_LISTEN: address,
+    });
+    await broker.ready();
+    const token = `${HOME}/.local/state/mom/tokens/${
+      address.replace(":", "_")
+    }`;
+    {
+      await using ana = await Mom.connect({
+        broker: address,
+        token: (await Deno.readTextFile(token)).trim(),
+      });
+      await ana.publish("museum/doors/1", "open", { level: "broker" });
+    }
+    const line = (name: string) =>
+      command(`deno task broker ${name}`).replace("/backups", backups.path);
+    assert.match((await home.finish(line("backup"), ROOT)).join(), /1 message/);
+    await broker.stop();
+    assert.match((await home.finish(line("purge"), ROOT)).join(), /1 message/);
+    await home.finish(line("restore"), ROOT);
+  });
+
   Deno.test("[README] hello.ts says hello, with no more than it is allowed", async () => {
     await using home = await Home.make();
     await using clone = await makeClone();
@@ -179,10 +207,11 @@ if (Deno.build.os !== "windows") {
   Deno.test("[README] has no command that no test runs", async () => {
     for (const line of commands) {
       if (run.has(line)) continue;
-      const file = ELSEWHERE[line];
-      assert.ok(file !== undefined, `No test runs "${line}"`);
-      const task = line.split(" ").at(-1)!;
-      assert.ok((await Deno.readTextFile(`${ROOT}${file}`)).includes(task));
+      const known = ELSEWHERE.find(([start]) => line.startsWith(start));
+      assert.ok(known !== undefined, `No test runs "${line}"`);
+      const [, file, word] = known;
+      const text = await Deno.readTextFile(`${ROOT}${file}`);
+      assert.ok(text.includes(`"${word}"`), `${file} does not run ${word}`);
     }
     const files = blocks.filter(({ language }) => language === "ts")
       .map(({ file }) => file);
