@@ -20,8 +20,8 @@ export async function readBlocks(path: string): Promise<CodeBlock[]> {
   const text = await Deno.readTextFile(`${ROOT}${path}`);
   const blocks: CodeBlock[] = [];
   let file: string | null = null;
-  for (const part of text.split(/^(```\w+\n[^]*?^```)$/m)) {
-    const [, language, code] = /^```(\w+)\n([^]*?)```$/.exec(part) ?? [];
+  for (const part of text.split(/^(```\w.*\n[^]*?^```)$/m)) {
+    const [, language, code] = /^```(\w+).*\n([^]*?)```$/.exec(part) ?? [];
     if (language !== undefined) blocks.push({ language, text: code!, file });
     else file = [...part.matchAll(/`(\w+\.ts)`/g)].at(-1)?.[1] ?? file;
   }
