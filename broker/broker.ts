@@ -116,6 +116,16 @@ export class Broker {
    * @param options At least `data`.
    * @throws {MomError} `option_invalid`, `data_in_use`, `data_version`,
    *   `data_damaged`, `store_unavailable`.
+   *
+   * @example With a folder, on a port that is free
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const data = await Deno.makeTempDir();
+   * const tokenFile = `${data}/token`;
+   * await using broker = await Broker.start({ port: 0, data, tokenFile });
+   * if ((await Deno.readTextFile(tokenFile)).trim() !== broker.token) throw data;
+   * ```
    */
   static async start(options: BrokerOptions): Promise<Broker> {
     checkBrokerOptions(options);
@@ -166,6 +176,19 @@ export class Broker {
    * What the broker has and does at this moment.
    *
    * @param query Narrows the rows, never the totals.
+   *
+   * @example How much waits for a user
+   * ```ts
+   * import { Broker, Mom } from "../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address, name: "ben" });
+   * await ana.subscribe("t");
+   * await ben.publish("t", "hello", { level: "broker" });
+   * const { subscriptions } = broker.status({ user: ana.user });
+   * if (subscriptions[0]?.pending !== 1) throw subscriptions;
+   * ```
    */
   status(query: StatusQuery = {}): StatusReport {
     return this.#parts.core.status(query);
@@ -180,6 +203,20 @@ export class Broker {
    * @param options `force`: replaces a file that is there.
    * @throws {MomError} `unsupported` where no process may be started or the data
    *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   *
+   * @example Into a folder of its own
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const folder = await Deno.makeTempDir();
+   * await using broker = await Broker.start({
+   *   port: 0,
+   *   data: `${folder}/data`,
+   *   tokenFile: `${folder}/token`,
+   * });
+   * const report = await broker.backup(`${folder}/monday`);
+   * if (report.messages !== 0 || report.damaged !== 0) throw report;
+   * ```
    */
   backup(
     file: string,
@@ -197,6 +234,17 @@ export class Broker {
    *
    * @returns When that is on disk.
    * @throws {MomError} `option_invalid`, or what the store failed with.
+   *
+   * @example A topic
+   * ```ts
+   * import { Broker, Mom } from "../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await ana.publish("museum/doors/1", "open", { level: "broker" });
+   * const { removed } = await broker.purge({ topic: "museum/doors/1" });
+   * if (removed !== 1) throw removed;
+   * ```
    */
   async purge(wish: PurgeWish): Promise<PurgeReport> {
     const { core, store } = this.#parts;
@@ -205,7 +253,17 @@ export class Broker {
     return report;
   }
 
-  /** Finishes what was accepted, for at most 5 s, and ends. May be called twice. */
+  /**
+   * Finishes what was accepted, for at most 5 s, and ends. May be called twice.
+   *
+   * @example Without `await using`
+   * ```ts
+   * import { Broker } from "../mod.ts";
+   *
+   * const broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await broker.stop();
+   * ```
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;

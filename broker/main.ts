@@ -10,6 +10,7 @@ import { processHost } from "../program/host.ts";
 import { runProgram } from "../program/run.ts";
 import type { ParseArguments } from "../program/settings.ts";
 import { formatAddress } from "../protocol/address.ts";
+import { FORMAT_VERSION } from "../storage/layout.ts";
 import { Broker } from "./broker.ts";
 import { BROKER_COMMANDS, runBrokerCommand } from "./commands.ts";
 import { BROKER_PROGRAM, toBrokerSettings } from "./settings.ts";
@@ -26,6 +27,7 @@ async function run(): Promise<void> {
     spec: BROKER_PROGRAM,
     parse,
     host: processHost,
+    formats: { store: FORMAT_VERSION },
     start: async (given, logger) => {
       const settings = toBrokerSettings(given);
       const { promise: failed, resolve: onFailed } = Promise.withResolvers();

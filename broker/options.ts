@@ -24,9 +24,17 @@ export interface BrokerOptions {
   hostname?: string;
   /** The port to listen on; 0 takes a free one. @default {6270} */
   port?: number;
-  /** The token that daemons and apps must have; made, or read from its file, if not given. */
+  /**
+   * The token that daemons and apps must have.
+   *
+   * @default What its file holds; made at the first start.
+   */
   token?: string;
-  /** A file with the token, in place of the well-known one. */
+  /**
+   * A file with the token.
+   *
+   * @default `$XDG_STATE_HOME/mom/tokens/HOST_PORT`; none for `":memory:"`.
+   */
   tokenFile?: string;
   /** Lets everybody in without a token. @default {false} */
   insecureNoToken?: boolean;
@@ -36,17 +44,25 @@ export interface BrokerOptions {
   maxMessageBytes?: number;
   /** Silence in milliseconds after which a sign of life is asked for. @default {10000} */
   heartbeatMs?: number;
-  /** What is kept, and for how long. */
+  /**
+   * What is kept, and for how long.
+   *
+   * @default See {@linkcode RetentionLimits}.
+   */
   retention?: RetentionOptions;
   /** Where events are told. @default {nowhere} */
   logger?: Logger;
-  /** Hears that the store failed: the broker has stopped by itself. */
+  /**
+   * Hears that the store failed: the broker has stopped by itself.
+   *
+   * @default Nobody.
+   */
   onFailed?: (error: MomError) => void;
-  /** Time; for tests. */
+  /** Time; for tests. @default The operating system's clock. */
   clock?: Clock;
-  /** Chance; for tests. */
+  /** Chance; for tests. @default The operating system's. */
   entropy?: Entropy;
-  /** Takes the place of `hostname` and `port`; for tests. */
+  /** Takes the place of `hostname` and `port`; for tests. @default A TCP socket. */
   listener?: ByteListener;
   /** Opens the database in place of `Deno.openKv`; for tests. */
   openKv?: (path: string) => Promise<Deno.Kv>;

@@ -161,6 +161,20 @@ export class Daemon {
    * @param options At least `broker`, `listen` and `data`.
    * @throws {MomError} `option_invalid`, `name_invalid`, `data_in_use`,
    *   `data_version`, `data_damaged`.
+   *
+   * @example While its broker is away
+   * ```ts
+   * import { Daemon, Mom } from "../mod.ts";
+   *
+   * await using daemon = await Daemon.start({
+   *   broker: "127.0.0.1:1",
+   *   listen: { port: 0 },
+   *   data: ":memory:",
+   * });
+   * await using ana = await Mom.connect({ daemon: daemon.address, name: "ana" });
+   * const receipt = await ana.publish("museum/doors/1", "open");
+   * if (receipt.level !== "daemon") throw receipt;
+   * ```
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
     checkDaemonOptions(options);
@@ -304,6 +318,20 @@ export class Daemon {
    * What the daemon has and does at this moment.
    *
    * @param query Narrows the rows, never the totals.
+   *
+   * @example What waits for the broker
+   * ```ts
+   * import { Broker, Daemon } from "../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using daemon = await Daemon.start({
+   *   broker: broker.address,
+   *   listen: { port: 0 },
+   *   data: ":memory:",
+   * });
+   * const { outbox, link } = daemon.status();
+   * if (outbox?.messages !== 0 || link?.state !== "up") throw link;
+   * ```
    */
   status(query: StatusQuery = {}): StatusReport {
     return reportDaemon({
@@ -320,7 +348,27 @@ export class Daemon {
     }, query);
   }
 
-  /** News of the link and of refused publishes. Bounded at 100; the oldest are dropped. */
+  /**
+   * News of the link and of refused publishes. Bounded at 100; the oldest are
+   * dropped.
+   *
+   * @example The link goes down
+   * ```ts
+   * import { Broker, Daemon } from "../mod.ts";
+   *
+   * const broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using daemon = await Daemon.start({
+   *   broker: broker.address,
+   *   listen: { port: 0 },
+   *   data: ":memory:",
+   * });
+   * const news = daemon.events()[Symbol.asyncIterator]();
+   * const next = news.next();
+   * await broker.stop();
+   * const { value } = await next;
+   * if (value?.type !== "link_down") throw value;
+   * ```
+   */
   events(): AsyncIterable<DaemonEvent> {
     return this.#events.iterate();
   }
@@ -334,6 +382,21 @@ export class Daemon {
    * @param options `force`: replaces a file that is there.
    * @throws {MomError} `unsupported` where no process may be started or the data
    *   is in no folder; `option_invalid`, `storage_full`, `data_damaged`.
+   *
+   * @example Into a folder of its own
+   * ```ts
+   * import { Daemon } from "../mod.ts";
+   *
+   * const folder = await Deno.makeTempDir();
+   * await using daemon = await Daemon.start({
+   *   broker: "127.0.0.1:1",
+   *   listen: { path: `${folder}/mom.sock` },
+   *   data: `${folder}/data`,
+   *   machine: "north",
+   * });
+   * const report = await daemon.backup(`${folder}/monday`);
+   * if (report.messages !== 0 || report.damaged !== 0) throw report;
+   * ```
    */
   backup(
     file: string,
@@ -343,7 +406,21 @@ export class Daemon {
     return backupInProcess({ data: this.#data, file, force, main });
   }
 
-  /** Finishes what was accepted, for at most 5 s, and ends. May be called twice. */
+  /**
+   * Finishes what was accepted, for at most 5 s, and ends. May be called twice.
+   *
+   * @example Without `await using`
+   * ```ts
+   * import { Daemon } from "../mod.ts";
+   *
+   * const daemon = await Daemon.start({
+   *   broker: "127.0.0.1:1",
+   *   listen: { port: 0 },
+   *   data: ":memory:",
+   * });
+   * await daemon.stop();
+   * ```
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;

@@ -75,6 +75,8 @@ export class Inbox {
   #segments: Segment[] = [];
   #ready: Ready[] = [];
   #next: number;
+  /** Waiting to be appended, behind a large record or as one, by log id. */
+  #coming = new Map<number, OffsetSet>();
   /** Settled while they waited to be appended, by log id. */
   #overtaken = new Map<number, OffsetSet>();
   /** Rises when reading begins anew; what an older read brings is dropped. */
@@ -114,11 +116,13 @@ export class Inbox {
         count,
         batch: bytes,
       };
+      this.#expect(part);
       this.#appender.append({
         count,
         body: bytes,
         meta: () => encodeDeliveryMeta(part),
         done: () => {
+          this.#arrived(part);
           const mark = this.#owner.mark(part.logId, true);
           for (const [from, to] of this.#notOvertaken(part)) {
             mark.take(from, to);
@@ -132,6 +136,26 @@ export class Inbox {
         },
       });
     }
+  }
+
+  /**
+   * What waits to be appended: no mark tells of it yet, so the broker may send it
+   * again when the user is attached anew, but it is to be stored once.
+   */
+  coming(logId: number): OffsetSet | undefined {
+    return this.#coming.get(logId);
+  }
+
+  #expect({ logId, base, count }: Delivery): void {
+    let set = this.#coming.get(logId);
+    if (set === undefined) this.#coming.set(logId, set = new OffsetSet());
+    set.add(base, base + count);
+  }
+
+  #arrived({ logId, base, count }: Delivery): void {
+    const set = this.#coming.get(logId);
+    set?.remove(base, base + count);
+    if (set?.end === 0) this.#coming.delete(logId);
   }
 
   /**

@@ -12,6 +12,7 @@ import { processHost } from "../program/host.ts";
 import { runProgram } from "../program/run.ts";
 import type { ParseArguments } from "../program/settings.ts";
 import { formatAddress, isUnixAddress } from "../protocol/address.ts";
+import { FORMAT_VERSION } from "../storage/layout.ts";
 import { Daemon } from "./daemon.ts";
 import { DAEMON_COMMANDS, runDaemonCommand } from "./commands.ts";
 import { DAEMON_PROGRAM, toDaemonSettings } from "./settings.ts";
@@ -28,6 +29,7 @@ async function run(): Promise<void> {
     spec: DAEMON_PROGRAM,
     parse,
     host: processHost,
+    formats: { store: FORMAT_VERSION },
     start: async (given, logger) => {
       const settings = toDaemonSettings(given);
       const { listen, data } = settings;

@@ -27,15 +27,32 @@ export interface DaemonOptions {
    * @default {hostname, or a random name for ":memory:"}
    */
   machine?: string;
-  /** The token that apps must have; made, or read from its file, if not given. */
+  /**
+   * The token that apps must have.
+   *
+   * @default What its file holds; made at the first start.
+   */
   token?: string;
-  /** The broker's token; looked for in its well-known place if not given. */
+  /**
+   * The broker's token.
+   *
+   * @default What its file in the well-known place holds.
+   */
   brokerToken?: string;
   /** Where HTTP listens, or `"off"`. @default {"off"} */
   http?: AddressLike | "off";
-  /** A file with the token for apps, in place of the well-known one. */
+  /**
+   * A file with the token for apps.
+   *
+   * @default `PATH.token` beside the socket, or
+   * `$XDG_STATE_HOME/mom/tokens/HOST_PORT`; none for `":memory:"`.
+   */
   tokenFile?: string;
-  /** A file with the broker's token, in place of the well-known one. */
+  /**
+   * A file with the broker's token.
+   *
+   * @default `$XDG_STATE_HOME/mom/tokens/HOST_PORT`
+   */
   brokerTokenFile?: string;
   /** Lets apps in without a token. @default {false} */
   insecureNoToken?: boolean;
@@ -49,15 +66,19 @@ export interface DaemonOptions {
   heartbeatMs?: number;
   /** Where events are told. @default {nowhere} */
   logger?: Logger;
-  /** Hears that the store failed: the daemon has stopped by itself. */
+  /**
+   * Hears that the store failed: the daemon has stopped by itself.
+   *
+   * @default Nobody.
+   */
   onFailed?: (error: MomError) => void;
-  /** Time; for tests. */
+  /** Time; for tests. @default The operating system's clock. */
   clock?: Clock;
-  /** Chance; for tests. */
+  /** Chance; for tests. @default The operating system's. */
   entropy?: Entropy;
-  /** Opens the link; for tests. */
+  /** Opens the link; for tests. @default The operating system's network. */
   dialer?: Dialer;
-  /** Takes the place of `listen`; for tests. */
+  /** Takes the place of `listen`; for tests. @default A socket. */
   listener?: ByteListener;
   /** Opens the database in place of `Deno.openKv`; for tests. */
   openKv?: (path: string) => Promise<Deno.Kv>;

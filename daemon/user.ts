@@ -267,8 +267,11 @@ export class User implements Saveable, InboxOwner {
   receive(fresh: Delivery): void {
     const delivery = this.#marked(fresh);
     const { logId, base, count, batch } = delivery;
-    const here = [this.app?.pushed.get(logId), this.#told.get(logId)]
-      .filter((set) => set !== undefined);
+    const here = [
+      this.app?.pushed.get(logId),
+      this.#told.get(logId),
+      this.inbox.coming(logId),
+    ].filter((set) => set !== undefined);
     const mark = this.mark(logId, false);
     if (mark === null && here.length === 0) return this.#pass(delivery);
     let parts = mark?.outside(base, base + count) ?? [[base, base + count]];

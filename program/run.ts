@@ -15,7 +15,7 @@
 import type * as v from "../deps/valibot.ts";
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import { VERSION } from "../protocol/version.ts";
+import { type FormatVersions, versionLine } from "./build.ts";
 import type { EndSignal, Host } from "./host.ts";
 import { createLogger, type Logger, type LogLevel } from "./log.ts";
 import type { ProgramSpec, SettingsSchema } from "./program_spec.ts";
@@ -53,6 +53,8 @@ export interface RunProgramOptions<S extends SettingsSchema> {
   parse: ParseArguments;
   /** The process it runs in. */
   host: Host;
+  /** Versions of what it keeps, for `--version`. */
+  formats?: FormatVersions;
   /** Starts it; it listens when this resolves. */
   start(
     settings: v.InferOutput<S>,
@@ -74,7 +76,10 @@ export async function runProgram<S extends SettingsSchema>(
  * `host.exit` called.
  */
 export function settingsOrExit<S extends SettingsSchema>(
-  options: { host: Host; spec: ProgramSpec<S>; parse: ParseArguments },
+  options: Pick<
+    RunProgramOptions<S>,
+    "host" | "spec" | "parse" | "formats"
+  >,
 ): v.InferOutput<S> | null {
   const { host, spec, parse } = options;
   const { args, environment } = host;
@@ -87,7 +92,7 @@ export function settingsOrExit<S extends SettingsSchema>(
       host.exit(0);
       return null;
     case "version":
-      host.writeOutput(`mom ${VERSION}\n`);
+      host.writeOutput(`${versionLine(options.formats)}\n`);
       host.exit(0);
       return null;
     case "bad_usage": {

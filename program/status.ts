@@ -16,37 +16,37 @@ export const STATUS_ROWS_MAX = 1_000;
 
 /** Which rows a report has. */
 export interface StatusQuery {
-  /** Only rows of this topic. */
+  /** Only rows of this topic. @default All. */
   topic?: string;
-  /** Only rows of this user, `name@machine`. */
+  /** Only rows of this user, `name@machine`. @default All. */
   user?: string;
 }
 
 /** What became of the messages that a subscription asked for. Each counts messages. */
 export interface DeliveryCounts {
-  /** Messages of the topics from where subscriptions began to where they are. */
+  /** How many messages the topics have from where subscriptions began to where they are. */
   matched: number;
-  /** Acknowledged by apps, counted at the acknowledgement. */
+  /** How many were acknowledged by apps, counted at the acknowledgement. */
   delivered: number;
-  /** Not yet acknowledged, wherever they lie: broker or daemon. */
+  /** How many are not yet acknowledged, wherever they lie: broker or daemon. */
   pending: number;
-  /** Kept aside because no app could take them. */
+  /** How many were kept aside because no app could take them. */
   deadLettered: number;
-  /** Not delivered because their time was up. */
+  /** How many were not delivered because their time was up. */
   expired: number;
-  /** Given up, with a reason each. */
+  /** How many were given up, with a reason each. */
   dropped: number;
-  /** The subscriber's own messages, which are not echoed. */
+  /** How many were the subscriber's own, which are not echoed. */
   own: number;
 }
 
 /** What became of the messages that were published. Each counts messages. */
 export interface PublishCounts {
-  /** Accepted since the topic came into being. */
+  /** How many were accepted since the topic came into being. */
   published: number;
-  /** Still in the log. */
+  /** How many are still in the log. */
   stored: number;
-  /** No longer in the log. */
+  /** How many are no longer in the log. */
   trimmed: number;
 }
 
@@ -115,11 +115,11 @@ export interface LinkStatus {
  * its start, by a broker for its present epoch.
  */
 export interface RecoveryStatus {
-  /** How often the store was another one than before. */
+  /** How many times the store was another one than before. */
   epochs: number;
-  /** Messages that it had acknowledged and does not know any more, as far as noticed. */
+  /** How many messages it had acknowledged and does not know any more, as far as noticed. */
   mayBeLost: number;
-  /** Messages that somebody may have had already; they come marked `redelivered`. */
+  /** How many messages somebody may have had already; they come marked `redelivered`. */
   mayComeTwice: number;
 }
 

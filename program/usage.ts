@@ -31,7 +31,7 @@ export function usageOf(spec: ProgramSpec): string {
     "Flags, each with its environment variable:",
     ...rows,
     "  --help, -h\n      Prints this",
-    "  --version\n      Prints the version",
+    "  --version\n      Prints version and commit",
     "",
   ].join("\n");
 }

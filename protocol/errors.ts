@@ -5,7 +5,17 @@
  * @module
  */
 
-/** Every code, with what it means and whether trying again later can help. */
+/**
+ * Every code, with what it means and whether trying again later can help.
+ *
+ * @example
+ * ```ts
+ * import { ERRORS } from "./errors.ts";
+ *
+ * const { retriable, meaning } = ERRORS.broker_unavailable;
+ * if (!retriable) throw new Error(meaning);
+ * ```
+ */
 export const ERRORS = {
   topic_invalid: {
     retriable: false,

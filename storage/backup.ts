@@ -36,13 +36,13 @@ export interface BackupReport {
   readonly bytes: number;
   /** The store's id, in hex. */
   readonly storeId: string;
-  /** The store's epoch. */
+  /** The number of the store's epoch. */
   readonly epoch: number;
-  /** The last commit that it holds. */
+  /** The number of the last commit that it holds. */
   readonly position: number;
   /** How many messages it holds. */
   readonly messages: number;
-  /** Values whose checksum is wrong, as in the store itself; 0 is well. */
+  /** How many values have a wrong checksum, as in the store itself; 0 is well. */
   readonly damaged: number;
 }
 

@@ -37,7 +37,8 @@ export async function backupInProcess(
     name: "run",
     command: program,
   });
-  if (state !== "granted") {
+  // An executable runs itself alone, whatever program of whoever that is.
+  if (state !== "granted" || Deno.build.standalone) {
     throw new MomError(
       "unsupported",
       `Cannot back up store "${data}" from here: it takes a process of its ` +
@@ -59,8 +60,6 @@ function toArguments(options: BackupProcessOptions): string[] {
   const file = resolve(options.file);
   const args = ["backup", file, "--data", resolve(data), "--json"];
   if (force) args.push("--force");
-  // An executable is the program already.
-  if (Deno.build.standalone) return args;
   const run = ["run", "--quiet", "--no-prompt", "--unstable-kv"];
   const folders = `${resolve(data)},${dirname(file)}`;
   run.push(`--allow-read=${folders}`, `--allow-write=${folders}`);

@@ -24,9 +24,9 @@ export interface PurgeWish {
 
 /** What was purged. */
 export interface PurgeReport {
-  /** Messages removed from their topics. */
+  /** How many messages were removed from their topics. */
   readonly removed: number;
-  /** How often one of them was still waiting for a subscription. */
+  /** How many times one of them was still waiting for a subscription. */
   readonly dropped: number;
 }
 

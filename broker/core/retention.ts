@@ -15,19 +15,19 @@ const MIB = 1024 * 1024;
 
 /** What is kept and for how long. */
 export interface RetentionLimits {
-  /** A topic keeps messages for late starts for so long, ms. */
+  /** A topic keeps messages for late starts for so long, ms. @default 24 hours. */
   readonly keepMs: number;
-  /** … and so many bytes of them. */
+  /** … and so many bytes of them. @default 64 MiB. */
   readonly keepBytes: number;
-  /** A subscription holds messages back for so long, ms. */
+  /** A subscription holds messages back for so long, ms. @default 7 days. */
   readonly holdMs: number;
-  /** … and so many bytes of them. */
+  /** … and so many bytes of them. @default 4 GiB. */
   readonly holdBytes: number;
-  /** What all messages together may take, in bytes. */
+  /** What all messages together may take, in bytes. @default Half of the disk. */
   readonly storeBytes: number;
-  /** A topic without anything is forgotten after so long, ms. */
+  /** A topic without anything is forgotten after so long, ms. @default 24 hours. */
   readonly forgetMs: number;
-  /** A producer that is not heard of is forgotten after so many days. */
+  /** A producer that is not heard of is forgotten after so many days. @default 90. */
   readonly producerDays: number;
 }
 

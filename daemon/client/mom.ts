@@ -224,7 +224,9 @@ export class Mom implements AsyncDisposable {
    * sent none is.
    *
    * @returns A receipt for each value.
-   * @throws {MomError} As {@linkcode Mom.publish}.
+   * @throws {MomError} As {@linkcode Mom.publish}: `topic_invalid`,
+   *   `value_unsupported`, `message_too_large`, `option_invalid`, `storage_full`,
+   *   `outbox_full`, `daemon_unavailable`, `outcome_unknown`, `closed`.
    *
    * @example Three at once
    * ```ts
@@ -255,7 +257,7 @@ export class Mom implements AsyncDisposable {
    * check what it receives from it.
    *
    * @returns `true`; with `ifNew`, `false` if there was such a subscription.
-   * @throws {MomError} `filter_invalid`, `already_subscribed`,
+   * @throws {MomError} `filter_invalid`, `option_invalid`, `already_subscribed`,
    *   `broker_unavailable`, `daemon_unavailable`, `closed`.
    *
    * @example From the earliest message that is there
@@ -346,7 +348,8 @@ export class Mom implements AsyncDisposable {
    * @returns The message, or `null` when `timeoutMs` is over: nothing was taken
    *   then.
    * @throws {MomError} `daemon_unavailable` when the daemon has been away for
-   *   too long, `closed`. The signal's reason when that was aborted.
+   *   too long, `user_expired` when an unnamed user's handle was; `closed`,
+   *   `option_invalid`. The signal's reason when that was aborted.
    *
    * @example Acknowledge when the work is done
    * ```ts
@@ -376,7 +379,8 @@ export class Mom implements AsyncDisposable {
    * Waits for at least one message and takes what else is there.
    *
    * @returns The messages; none when `timeoutMs` is over.
-   * @throws {MomError} As {@linkcode Mom.receive}.
+   * @throws {MomError} As {@linkcode Mom.receive}: `daemon_unavailable`,
+   *   `user_expired`, `closed`, `option_invalid`.
    *
    * @example In bulk
    * ```ts
@@ -457,6 +461,21 @@ export class Mom implements AsyncDisposable {
    * Leaves: waits for receipts and confirmations, at most 5 s, and ends the
    * handle. A named user stays, with its subscriptions; an unnamed one ends. What
    * was not received is not lost. May be called twice.
+   *
+   * @example What waits is there for the next handle
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * const ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await ana.subscribe("t");
+   * await ana.close();
+   * await using ben = await Mom.connect({ broker: broker.address });
+   * await ben.publish("t", "hello");
+   * await using again = await Mom.connect({ broker: broker.address, name: "ana" });
+   * const message = await again.receive({ timeoutMs: 5_000 });
+   * if (message?.value !== "hello") throw message;
+   * ```
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();

@@ -18,7 +18,11 @@ export interface ConnectOptions {
    * listens by default.
    */
   daemon?: AddressLike;
-  /** Address of a broker, for a handle without a daemon. Not together with `daemon`. */
+  /**
+   * Address of a broker, for a handle without a daemon. Not together with `daemon`.
+   *
+   * @default None: the handle goes through a daemon.
+   */
   broker?: AddressLike;
   /**
    * Name of the user: its subscriptions and waiting messages outlive the handle.
@@ -68,9 +72,13 @@ export interface PublishOptions {
    * @default The first of the two that has it.
    */
   level?: "broker";
-  /** Sent with the message: at most 16 KiB as encoded. */
+  /** Sent with the message: at most 16 KiB as encoded. @default None. */
   headers?: Headers;
-  /** Not delivered later than so many milliseconds from now; at least 1. */
+  /**
+   * Not delivered later than so many milliseconds from now; at least 1.
+   *
+   * @default No limit.
+   */
   expiresMs?: number;
   /**
    * How long to wait for the receipt, in milliseconds; then the call rejects
@@ -79,7 +87,7 @@ export interface PublishOptions {
    * @default No limit while the daemon is there.
    */
   timeoutMs?: number;
-  /** Ends the wait in the same way. */
+  /** Ends the wait in the same way. @default None. */
   signal?: AbortSignal;
 }
 
@@ -121,7 +129,7 @@ export interface ReceiveOptions {
    * @default No limit while the daemon is there.
    */
   timeoutMs?: number;
-  /** Ends the wait; the call rejects with its reason. */
+  /** Ends the wait; the call rejects with its reason. @default None. */
   signal?: AbortSignal;
 }
 

@@ -46,7 +46,25 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
-/** A topic with a schema; taken wherever a topic's name is. Made by {@linkcode topic}. */
+/**
+ * A topic with a schema; taken wherever a topic's name is. Made by
+ * {@linkcode topic}.
+ *
+ * @example
+ * ```ts
+ * import { TypedTopic } from "./typed_topic.ts";
+ *
+ * const anything = {
+ *   "~standard": {
+ *     version: 1 as const,
+ *     vendor: "example",
+ *     validate: (value: unknown) => ({ value }),
+ *   },
+ * };
+ * const doors = new TypedTopic("museum/doors/1", anything);
+ * if (`${doors}` !== "museum/doors/1") throw doors;
+ * ```
+ */
 export class TypedTopic<Input = unknown, Output = Input> {
   /** The topic. */
   readonly name: string;
@@ -72,7 +90,35 @@ export class TypedTopic<Input = unknown, Output = Input> {
     this.schema = schema;
   }
 
-  /** Whether a message is of this topic, and so has its type of value. */
+  /**
+   * Whether a message is of this topic, and so has its type of value.
+   *
+   * @example
+   * ```ts
+   * import { Broker, Mom, topic } from "../../mod.ts";
+   *
+   * const count = {
+   *   "~standard": {
+   *     version: 1 as const,
+   *     vendor: "example",
+   *     validate: (value: unknown) =>
+   *       typeof value === "number"
+   *         ? { value }
+   *         : { issues: [{ message: "expected a number" }] },
+   *   },
+   * };
+   * const visitors = topic("museum/visitors", count);
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using ben = await Mom.connect({ broker: broker.address });
+   * await ana.subscribe(visitors);
+   * await ben.publish(visitors, 12);
+   * const message = await ana.receive({ timeoutMs: 5_000 });
+   * if (message === null || !visitors.is(message)) throw message;
+   * const value: number | undefined = message.value;
+   * if (value !== 12) throw value;
+   * ```
+   */
   is(message: Message): message is Message<Output> {
     return message.topic === this.name;
   }

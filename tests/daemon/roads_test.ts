@@ -278,6 +278,42 @@ Deno.test("Daemon does not push what was acknowledged while its delivery was on 
   assert.equal((await app.tape.next("CONFIRM")).number, 1);
 });
 
+Deno.test("Daemon stores once what comes again while it is on its way into the inbox", async () => {
+  await using all = await openAll();
+  const { app, broker, connect } = all;
+  await app.attach(0);
+  const { ref } = await broker.tape.next("ATTACH");
+  broker.peer!.send(delivery(ref, 0, "m0"));
+  await broker.tape.next("ACK");
+  // So large that it takes a while, and the next waits behind it.
+  const rest = [
+    delivery(ref, 1, "l".repeat(8_000_000)),
+    delivery(ref, 2, "m2"),
+  ];
+  for (const message of rest) broker.peer!.send(message);
+  assert.equal(await broker.peer!.ping(1000), true);
+  app.peer.send({ type: "CREDIT", ref: 1, total: 1000 });
+  await app.tape.next("DELIVER");
+  app.peer.abort();
+  const { known } = await broker.tape.next("ATTACH");
+  assert.deepEqual(known, [OUTCOME.custody, LOG, 0, 1]);
+  for (const message of rest) broker.peer!.send(message);
+  broker.peer!.send(delivery(ref, 3, "m3"));
+  // It lies behind all others: when it is on the disk they are.
+  let last = 0;
+  while (last < 4) last = (await broker.tape.next("ACK")).outcomes.at(-1)!;
+  const other = await connect(new ScriptedApp("ana"));
+  await other.attach(1 << 30);
+  const offsets: number[] = [];
+  while (offsets.at(-1) !== 3) {
+    const { baseOffset, count } = await other.tape.next("DELIVER");
+    for (let n = 0; n < count; n++) offsets.push(baseOffset + n);
+  }
+  assert.equal(await other.peer.ping(1000), true);
+  assert.deepEqual([offsets, other.tape.types()], [[0, 1, 2, 3], []]);
+  await other.close();
+});
+
 Deno.test("Daemon keeps a producer's order over its topics through the outbox", async () => {
   await using all = await openAll();
   const { app, broker, network } = all;

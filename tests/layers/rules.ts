@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   daemon: ["protocol", "transport", "storage", "program", "deps"],
   coordinator: ["mod.ts"],
   examples: ["mod.ts"],
+  tools: ["program"],
 };
 
 /** All of protocol/ that transport/ may know. */

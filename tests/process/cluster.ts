@@ -21,6 +21,8 @@ export interface ClusterOptions {
   brokerArgs?: readonly string[];
   /** More flags for every daemon. */
   daemonArgs?: readonly string[];
+  /** More environment variables for every program. */
+  env?: Readonly<Record<string, string>>;
   /**
    * Where a machine's daemon finds the broker, if not at its address: a proxy.
    * Told the broker's address, gives the one to use.
@@ -43,7 +45,7 @@ export class Cluster implements AsyncDisposable {
   private constructor(folder: TempFolder, options: ClusterOptions) {
     this.folder = folder;
     this.#options = options;
-    this.env = testEnvironment(folder.path);
+    this.env = { ...testEnvironment(folder.path), ...options.env };
     this.brokerAddress = `127.0.0.1:${freePort()}`;
     this.broker = this.#makeBroker();
     for (const machine of options.machines ?? []) this.#addDaemon(machine);

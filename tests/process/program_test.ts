@@ -73,7 +73,7 @@ Deno.test("Slot starts again what was killed", async () => {
 });
 
 Deno.test("taskCommand() gives the task of deno.json, or what the environment names", () => {
-  const task = taskCommand("broker");
+  const task = taskCommand("broker", {});
   assert.equal(task.program, Deno.execPath());
   assert.equal(task.args.at(-1), "broker/main.ts");
   const environment = { MOM_TEST_BROKER: "/opt/broker --flag" };

@@ -3,6 +3,7 @@ import { parseArgs } from "../../deps/cli.ts";
 import * as v from "../../deps/valibot.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
+import { versionLine } from "../../program/build.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { EndSignal, Host } from "../../program/host.ts";
 import {
@@ -147,7 +148,8 @@ Deno.test("runProgram() prints help and version and ends with 0", async () => {
   assert.match(help.output, /^Tests\.\n\nUsage: broker \[flags\]/);
   const version = new FakeHost("--version");
   await run(version, () => assert.fail());
-  assert.equal(version.output, `mom ${VERSION}\n`);
+  assert.equal(version.output, `${versionLine()}\n`);
+  assert.ok(version.output.startsWith(`mom ${VERSION} (`));
   assert.deepEqual([help.codes, version.codes], [[0], [0]]);
 });
 
