@@ -6,6 +6,7 @@
  * @module
  */
 
+import { LiveStages } from "./live_stages.ts";
 import { readMachine, readVersions } from "./machine.ts";
 import { readOptions, USAGE, UsageError } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -18,19 +19,25 @@ function write(to: typeof Deno.stdout | typeof Deno.stderr, text: string) {
   for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
 }
 
+/** What happened; where in the bench it was noticed tells nobody anything. */
+function firstLines(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n").slice(0, 2).join(" ");
+}
+
 async function run(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   const machine = readMachine();
   const versions = await readVersions(options.peers);
-  const { steps, notes } = planRun(options);
+  const stages = new LiveStages();
+  const { steps, notes } = planRun(options, stages);
+  stages.endOnSignals();
   const failures: string[] = [];
   for (const note of notes) write(Deno.stderr, note);
   const measured = await (async () => {
     using progress = new Progress(steps.length);
     return await carryOut(steps, progress, (label, error) => {
-      failures.push(
-        `${label}: ${error instanceof Error ? error.stack : error}`,
-      );
+      failures.push(`${label}: ${firstLines(error)}`);
     });
   })();
   const rows = rowsOf(measured);

@@ -6,6 +6,7 @@
  */
 
 import type { Contestant } from "./contestant.ts";
+import type { LiveStages } from "./live_stages.ts";
 import { momContestant } from "./mom_stage.ts";
 import { type BenchOptions, WORKLOADS } from "./options.ts";
 import { peerContestants } from "./peers/contestants.ts";
@@ -30,9 +31,10 @@ export interface Plan {
 }
 
 /** Lays out a run, in its order. */
-export function planRun(options: BenchOptions): Plan {
+export function planRun(options: BenchOptions, stages: LiveStages): Plan {
   const notes: string[] = [];
-  const contestants = contestantsOf(options, notes);
+  const contestants = contestantsOf(options, notes)
+    .map((contestant) => stages.watching(contestant));
   let workloads = WORKLOADS.filter((name) => options.workloads.includes(name));
   if (workloads.includes("durability") && !hasStrace()) {
     workloads = workloads.filter((name) => name !== "durability");

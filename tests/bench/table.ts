@@ -86,7 +86,8 @@ function named(row: { workload: string; variant: string }): string {
 
 function byProcess({ cpuMicrosPerMessage, peakMiB }: BenchRow): string {
   return Object.entries(peakMiB).map(([name, peak]) => {
-    const micros = cpuMicrosPerMessage[name] ?? NaN;
-    return `${name} ${shortNumber(micros)}·${Math.round(peak)}`;
+    const micros = cpuMicrosPerMessage[name];
+    const time = micros === undefined ? "-" : shortNumber(micros);
+    return `${name} ${time}·${Math.round(peak)}`;
   }).join(", ");
 }

@@ -5,6 +5,7 @@
  */
 
 import { percentileOf } from "../statistics.ts";
+import { turn } from "./moment.ts";
 import type { LatencyCommand, LatencyTold } from "./protocol.ts";
 import type { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
@@ -69,16 +70,6 @@ export async function openLoop(
   await orLost(promise);
   await writer.settled();
   return summary(times, count, reader, before);
-}
-
-const port = new MessageChannel();
-
-/** A turn of the event loop, in which sockets are read. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    port.port1.onmessage = () => resolve();
-    port.port2.postMessage(null);
-  });
 }
 
 async function orLost(promise: Promise<void>): Promise<void> {

@@ -8,6 +8,7 @@
 import { systemClock, systemEntropy } from "../../../protocol/clock.ts";
 import { Store } from "../../../storage/store.ts";
 import { percentileOf } from "../statistics.ts";
+import { turn } from "./moment.ts";
 
 /** A figure with its unit. */
 export interface StoreFigure {
@@ -47,12 +48,12 @@ export async function measureStore(
   });
   figures.push({
     name: "all read",
-    value: await readAll(store, log, () => false),
+    value: await readAll(store, log),
     unit: "records/s",
   });
   let isOver = false;
   const reading = (async () => {
-    while (!isOver) await readAll(store, log, () => isOver);
+    while (!isOver) await readAll(store, log, turn);
   })();
   const other = store.createLog();
   figures.push(...await oneByOne(store, other, seconds, "beside a reader"));
@@ -120,20 +121,26 @@ async function groups(
   return records * 1_000 / (performance.now() - fromMs);
 }
 
-/** Records a second of a log from its begin. */
+/**
+ * Records a second of a log from its begin.
+ *
+ * @param pause After each piece: what lies in memory would be read without an
+ *   end while nothing else gets its turn.
+ */
 async function readAll(
   store: Store,
   log: number,
-  isOver: () => boolean,
+  pause?: () => Promise<void>,
 ): Promise<number> {
   const fromMs = performance.now();
   let next = store.begin(log);
   let records = 0;
-  while (next < store.committedEnd(log) && !isOver()) {
+  while (next < store.committedEnd(log)) {
     for (const item of await store.readInOrder([{ log, next }], READ_BYTES)) {
       next = item.base + item.count;
       records += item.count;
     }
+    await pause?.();
   }
   return records * 1_000 / (performance.now() - fromMs);
 }

@@ -89,7 +89,8 @@ export class ServerStage implements Stage {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // strace lets what it watches go on when it is killed itself.
-    if (this.#pid !== this.#server.pid) Deno.kill(this.#pid, "SIGKILL");
+    const isTraced = this.#pid !== this.#server.pid;
+    if (isTraced && !this.#server.isOver) Deno.kill(this.#pid, "SIGKILL");
     await this.#server[Symbol.asyncDispose]();
     await this.#folder[Symbol.asyncDispose]();
   }
