@@ -52,7 +52,8 @@ export class Progress implements Disposable {
 
   #write(line: string): void {
     if (!this.#isShown) return;
-    const width = Deno.consoleSize().columns;
+    // Some terminals do not tell.
+    const width = Deno.consoleSize().columns || 80;
     // Return to the begin of the line, and clear what stands there.
     const text = `\r\x1b[K${line.slice(0, width - 1)}`;
     Deno.stderr.writeSync(new TextEncoder().encode(text));

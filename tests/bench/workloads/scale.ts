@@ -35,6 +35,8 @@ type What = keyof typeof GROWING;
 const OTHER_HANDLES = 10;
 /** Deliveries in five seconds, however many subscriptions share them. */
 const DELIVERIES = 1_000_000;
+/** Messages in five seconds over several topics; each topic has its turn. */
+const IN_TURN = 200_000;
 
 /** Messages or deliveries a second. */
 export const scale: Workload = {
@@ -73,10 +75,11 @@ async function measure(
     topics,
     writers: what === "publishers" ? size : 1,
   };
-  const limit = (part: number) =>
-    readers === 1
-      ? { seconds: seconds * part }
-      : { count: Math.max(10, countFor(run, DELIVERIES * part / readers)) };
+  const limit = (part: number) => {
+    if (topics > 1) return { count: Math.max(topics, countFor(run, IN_TURN)) };
+    if (readers === 1) return { seconds: seconds * part };
+    return { count: Math.max(10, countFor(run, DELIVERIES * part / readers)) };
+  };
   const warm = warmUpSeconds(seconds) / seconds;
   await pass(stage, writer, reader, { ...flood, ...limit(warm) }, readers);
   const command = { ...flood, ...limit(1) };
