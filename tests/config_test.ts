@@ -72,11 +72,28 @@ Deno.test("the lock file knows the stand-in of @std/cli in the version asked for
 });
 
 Deno.test("packages are pinned to exact versions", async () => {
-  for await (const { name } of Deno.readDir(new URL("deps/", ROOT))) {
-    if (!name.endsWith(".ts")) continue;
-    const text = await read(`deps/${name}`);
+  for (const folder of ["deps/", "deps/bench/"]) {
+    for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
+      if (!name.endsWith(".ts")) continue;
+      const text = await read(`${folder}${name}`);
+      for (const [, specifier] of text.matchAll(/"(npm:[^"]+)"/g)) {
+        assert.match(specifier!, /@\d+\.\d+\.\d+(\/[\w/-]+)?$/, specifier);
+      }
+    }
+  }
+});
+
+Deno.test("the clients of peers are locked for the bench, and for nothing else", async () => {
+  const names = async (path: string) =>
+    Object.keys(JSON.parse(await read(path)).specifiers);
+  const [ours, bench] = await Promise.all(
+    ["deno.lock", "deps/bench/deno.lock"].map(names),
+  );
+  for (const file of ["nats", "redis", "mqtt"]) {
+    const text = await read(`deps/bench/${file}.ts`);
     for (const [, specifier] of text.matchAll(/"(npm:[^"]+)"/g)) {
-      assert.match(specifier!, /@\d+\.\d+\.\d+(\/[\w/-]+)?$/, specifier);
+      assert(bench!.includes(specifier!), `${specifier} is not locked`);
+      assert(!ours!.includes(specifier!), `${specifier} is in deno.lock`);
     }
   }
 });

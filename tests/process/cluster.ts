@@ -8,7 +8,7 @@ import type { StatusReport } from "../../program/status.ts";
 import { tokenPath } from "../../program/tokens.ts";
 import { eventually } from "../helpers/eventually.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
-import { taskCommand, testEnvironment } from "./commands.ts";
+import { type Command, taskCommand, testEnvironment } from "./commands.ts";
 import { freePort } from "./free_port.ts";
 import { Slot } from "./slot.ts";
 import { StatusReader } from "./status_reader.ts";
@@ -28,6 +28,8 @@ export interface ClusterOptions {
    * Told the broker's address, gives the one to use.
    */
   linkThrough?: Record<string, (brokerAddress: string) => string>;
+  /** Has the broker started by another program: one that watches it. */
+  wrapBroker?: (command: Command) => Command;
 }
 
 /** A running system; disposing ends it and removes its data. */
@@ -118,7 +120,8 @@ export class Cluster implements AsyncDisposable {
     const { path } = this.folder;
     const args = ["--listen", this.brokerAddress, "--http", this.#http("")];
     args.push("--data", `${path}/broker`, ...this.#options.brokerArgs ?? []);
-    const command = taskCommand("broker");
+    const plain = taskCommand("broker");
+    const command = this.#options.wrapBroker?.(plain) ?? plain;
     return new Slot({ name: "broker", command, args, env: this.env });
   }
 
