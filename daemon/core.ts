@@ -7,7 +7,6 @@
  * @module
  */
 
-import { countRecords, recordEnd } from "../protocol/batch.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
@@ -20,7 +19,7 @@ import {
   type Publish,
 } from "../protocol/messages.ts";
 import { checkName, userOf } from "../protocol/names.ts";
-import { checkTopic } from "../protocol/topics.ts";
+import { checkBatch, checkPublishTopic } from "../protocol/publish_check.ts";
 import type { Logger } from "../program/log.ts";
 import { AppBinding, type Port } from "./app_binding.ts";
 import type { Commits } from "./commits.ts";
@@ -293,42 +292,11 @@ export class DaemonCore {
         "Cannot publish: the producer is not the handle",
       );
     }
-    this.#checkPublish(message);
+    checkPublishTopic(message.topic);
+    checkBatch(message, this.#options.maxMessageBytes);
     const producer = this.outbox.producer(app.handle, user.name);
     this.outbox.publish(port, producer, message);
     return this.outbox.room() ?? undefined;
-  }
-
-  #checkPublish({ topic, batch, count }: Publish): void {
-    checkTopic(topic);
-    if (topic.startsWith("$")) {
-      throw new MomError(
-        "topic_invalid",
-        `Cannot publish to "${topic}": it is mom's own`,
-      );
-    }
-    const found = countRecords(batch);
-    if (found !== count) {
-      throw new MomError(
-        "bad_message",
-        `Cannot publish: count is ${count}, the batch has ${found} records`,
-      );
-    }
-    const max = this.#options.maxMessageBytes + LIMITS.headerBytes +
-      RECORD_OVERHEAD_BYTES;
-    if (batch.length <= max) return;
-    for (let at = 0; at < batch.length;) {
-      const end = recordEnd(batch, at);
-      if (end - at > max) {
-        throw new MomError(
-          "message_too_large",
-          `Cannot publish: a record of ${
-            end - at
-          } bytes is above the limit of ${max}`,
-        );
-      }
-      at = end;
-    }
   }
 
   #acknowledge(user: User, number: number, outcomes: readonly number[]): void {
@@ -431,6 +399,3 @@ export class DaemonCore {
     for (const user of this.users.values()) await user.inbox.settle();
   }
 }
-
-/** Heads of a record, of its array and of its value. */
-const RECORD_OVERHEAD_BYTES = 64;

@@ -361,8 +361,13 @@ export class Daemon {
 
   async #accept(parts: Parts): Promise<void> {
     for (let stream = await this.#listener.accept(); stream !== null;) {
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) stream.close();
-      else this.#watch(this.#serve(stream, parts));
+      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
+        // The oldest: who means it is through within milliseconds.
+        const [oldest] = this.#openings;
+        this.#openings.delete(oldest);
+        oldest.close();
+      }
+      this.#watch(this.#serve(stream, parts));
       stream = await this.#listener.accept();
     }
   }

@@ -13,11 +13,7 @@
  * @module
  */
 
-import {
-  checkAttributes,
-  remainingMs,
-  withRemaining,
-} from "../protocol/attributes.ts";
+import { remainingMs, withRemaining } from "../protocol/attributes.ts";
 import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
@@ -141,10 +137,9 @@ export class Outbox {
   /**
    * Takes a PUBLISH of an app, already checked.
    *
-   * @throws {MomError} `outbox_full`, `storage_full`, `unsupported`.
+   * @throws {MomError} `outbox_full`, `storage_full`.
    */
   publish(port: Port, producer: Producer, message: Publish): void {
-    checkAttributes(message.attributes);
     const { request, topic, firstSequence, count } = message;
     const stream = this.#producers.stream(producer, topic);
     const waiter: Waiter = {

@@ -14,6 +14,13 @@ export interface Outlet {
   send(message: Message): void;
   /** Ends the connection at once: nothing of it is read any more. */
   abort(): void;
+  /**
+   * Whether too much waits to be read by the other side: deliveries wait until
+   * `Core.sessionDrained`.
+   *
+   * @default {false}
+   */
+  readonly isClogged?: boolean;
 }
 
 /** Who is at the other end. */
@@ -56,6 +63,16 @@ export class Session {
     this.connectedMs = options.connectedMs;
     this.credit = new Credit(options.credit);
     this.#outlet = outlet;
+  }
+
+  /** Cost that may be sent now. Nothing to who does not read, whatever it granted. */
+  get creditLeft(): number {
+    return this.#outlet.isClogged === true ? 0 : this.credit.left;
+  }
+
+  /** Whether something that costs more than is left may be sent now. */
+  get isFree(): boolean {
+    return this.credit.isFree && this.#outlet.isClogged !== true;
   }
 
   /** Sends a message. */

@@ -49,6 +49,7 @@ export class State {
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
   readonly #wallMs: () => number;
+  readonly #userCounts = new Map<string, number>();
   #nowMs = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
@@ -79,6 +80,11 @@ export class State {
     return this.#nowMs;
   }
 
+  /** How many users a machine has. */
+  userCountOf(machine: string): number {
+    return this.#userCounts.get(machine) ?? 0;
+  }
+
   /** A new user. */
   createUser(
     name: string,
@@ -91,6 +97,7 @@ export class State {
     const copy = incarnation.slice();
     const user = new User(key, name, machine, copy, named, this.nowMs());
     this.users.set(user.id, user);
+    this.#count(machine, 1);
     this.commits.changed(user);
     return user;
   }
@@ -107,7 +114,14 @@ export class State {
       this.#removeSubscription(each);
     }
     this.users.delete(user.id);
+    this.#count(user.machine, -1);
     this.commits.removed(user);
+  }
+
+  #count(machine: string, more: number): void {
+    const count = this.userCountOf(machine) + more;
+    if (count > 0) this.#userCounts.set(machine, count);
+    else this.#userCounts.delete(machine);
   }
 
   /** A new subscription; its rows come with the messages it matches. */
@@ -241,6 +255,7 @@ export class State {
       const user = this.#loadUser(key, bytes);
       users.set(key, user);
       this.users.set(user.id, user);
+      this.#count(user.machine, 1);
     }
     const subscriptions = new Map<number, Subscription>();
     for (const [key, bytes] of this.store.takeEntries(TABLES.subscriptions)) {
