@@ -396,6 +396,7 @@ export class Daemon {
           this.#sessions.delete(peer);
           this.#core.onAppLost(peer);
         },
+        onDrained: () => this.#core.onAppDrained(peer),
         onDefect: (error) => this.#logger.error("defect", { error }),
       }),
     }).finally(() => this.#openings.delete(stream));

@@ -18,6 +18,7 @@ import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
@@ -47,6 +48,10 @@ const DRAIN_WINDOW_BYTES = 4 * 1024 * 1024;
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
+/** What a publish takes in memory beside its batch. */
+const LOOSE_BYTES = 1024;
+/** Repetitions of publishes to one topic that may wait for level `broker`. */
+const WAITERS_MAX = 65_536;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
 
@@ -73,6 +78,15 @@ export interface RejectedItem {
   readonly error: MomError;
 }
 
+/** Sent again though later ones are on their way: only the broker knows of it. */
+interface Loose {
+  readonly waiter: Waiter;
+  /** Nothing of it was known here. */
+  readonly isWhole: boolean;
+  /** What it takes. */
+  readonly bytes: number;
+}
+
 /** The publishes of this machine that the broker has not confirmed. */
 export class Outbox {
   readonly #context: OutboxContext;
@@ -85,7 +99,8 @@ export class Outbox {
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
   /** Older than what is on its way: the broker alone knows of it. */
-  readonly #loose = new Map<number, { waiter: Waiter; isWhole: boolean }>();
+  readonly #loose = new Map<number, Loose>();
+  #looseBytes = 0;
   #drainNext = 0;
   #draining: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
@@ -130,8 +145,12 @@ export class Outbox {
   room(): Promise<void> | null {
     const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#pace.fastBytes < FAST_WINDOW_BYTES) return null;
+    if (this.#hasRoom) return null;
     return new Promise((resolve) => this.#room.push(resolve));
+  }
+
+  get #hasRoom(): boolean {
+    return this.#pace.fastBytes + this.#looseBytes < FAST_WINDOW_BYTES;
   }
 
   /**
@@ -141,6 +160,7 @@ export class Outbox {
    */
   publish(port: Port, producer: Producer, message: Publish): void {
     const { request, topic, firstSequence, count } = message;
+    this.#checkStreams(producer, topic);
     const stream = this.#producers.stream(producer, topic);
     const waiter: Waiter = {
       port,
@@ -164,6 +184,18 @@ export class Outbox {
     }
   }
 
+  /** A sequence is kept for each, so there is a limit to them. */
+  #checkStreams(producer: Producer, topic: string): void {
+    if (producer.streams.has(topic)) return;
+    const { size } = producer.streams;
+    const { streamCount } = this.#producers;
+    if (size < LIMITS.topicsPerProducer && streamCount < LIMITS.streams) return;
+    throw new MomError(
+      "outbox_full",
+      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all of this machine to ${streamCount} of ${LIMITS.streams}`,
+    );
+  }
+
   #itemOf(producer: Producer, message: Publish): OutboxItem {
     const left = remainingMs(message.attributes);
     return {
@@ -184,7 +216,14 @@ export class Outbox {
       return answer(waiter, LEVEL.broker, null);
     }
     this.#context.commits.whenDone(() => answer(waiter, LEVEL.daemon, null));
-    if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
+    if (!waiter.wantsBroker) return;
+    if (stream.outboxWaiters.length >= WAITERS_MAX) {
+      throw new MomError(
+        "outbox_full",
+        `Cannot wait for the broker: ${WAITERS_MAX} publishes to "${stream.topic}" do`,
+      );
+    }
+    stream.outboxWaiters.push(waiter);
   }
 
   /** What of an item is not in the outbox already. */
@@ -300,6 +339,7 @@ export class Outbox {
     const lost = new MomError("outcome_unknown", "The link ended too early");
     for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
+    this.#looseBytes = 0;
     this.#wake();
   }
 
@@ -335,11 +375,12 @@ export class Outbox {
     return true;
   }
 
-  #takeLoose(
-    request: number,
-  ): { waiter: Waiter; isWhole: boolean } | undefined {
+  #takeLoose(request: number): Loose | undefined {
     const loose = this.#loose.get(request);
+    if (loose === undefined) return;
     this.#loose.delete(request);
+    this.#looseBytes -= loose.bytes;
+    this.#wake();
     return loose;
   }
 
@@ -359,7 +400,8 @@ export class Outbox {
     }
     const last = message.details?.get("last");
     try {
-      const from = typeof last === "number" ? last : 0;
+      const isNumber = Number.isSafeInteger(last) && (last as number) >= 0;
+      const from = isNumber ? last as number : 0;
       const known = sender.outOfSequence(request, from);
       for (const batch of known) this.#done(stream, batch, null);
     } catch (error) {
@@ -459,7 +501,9 @@ export class Outbox {
     const request = this.#context.nextRequest();
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first;
-    this.#loose.set(request, { waiter, isWhole });
+    const bytes = item.batch.length + LOOSE_BYTES;
+    this.#loose.set(request, { waiter, isWhole, bytes });
+    this.#looseBytes += bytes;
     this.#sendItem(stream, request, item);
   }
 
@@ -521,7 +565,7 @@ export class Outbox {
 
   #wake(): void {
     if (this.#room.length === 0) return;
-    if (this.#pace.fastBytes >= FAST_WINDOW_BYTES) return;
+    if (!this.#hasRoom) return;
     for (const wake of this.#room.splice(0)) wake();
   }
 

@@ -46,6 +46,9 @@ export class Producers {
   readonly #byId = new Map<string, Producer>();
   #nextKey = 1;
 
+  /** How many streams all of them have together. */
+  streamCount = 0;
+
   /** Takes the streams that were stored. */
   load(entries: Map<number, Uint8Array>): void {
     for (const [key, bytes] of entries) {
@@ -55,6 +58,7 @@ export class Producers {
         (id, user) => this.get(id, user),
       );
       stream.producer.streams.set(stream.topic, stream);
+      this.streamCount++;
       this.#nextKey = Math.max(this.#nextKey, key + 1);
     }
   }
@@ -80,6 +84,7 @@ export class Producers {
     if (stream === undefined) {
       stream = new PublishStream(this.#nextKey++, producer, topic);
       producer.streams.set(topic, stream);
+      this.streamCount++;
     }
     return stream;
   }
@@ -98,6 +103,8 @@ export class Producers {
 
   /** Forgets a producer. */
   remove(producer: Producer): void {
-    this.#byId.delete(producer.id.toHex());
+    if (this.#byId.delete(producer.id.toHex())) {
+      this.streamCount -= producer.streams.size;
+    }
   }
 }

@@ -8,8 +8,10 @@
 
 import { remainingMs, withRemaining } from "../protocol/attributes.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
+import { checkDeliver } from "../protocol/deliver_check.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import {
   type Attached,
   type Deliver,
@@ -72,6 +74,10 @@ export class Upstream {
   readonly #answers = new Map<number, Answer>();
   #link: Port | null = null;
   #epoch = 0;
+  /** SUBSCRIBE and UNSUBSCRIBE that the broker has not answered. */
+  #forwarded = 0;
+  /** Apps that are not read on before it answers. */
+  #waiting: (() => void)[] = [];
   #linkReleased = 0;
   #linkGranted = 0;
 
@@ -86,6 +92,26 @@ export class Upstream {
   /** The broker's epoch, 0 before the first link. */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Users that ended and that the broker does not know of yet. */
+  get destroyCount(): number {
+    return this.#destroys.size;
+  }
+
+  /** Resolves when an app may be read on; `null` when it may at once. */
+  room(): Promise<void> | null {
+    if (this.#link === null) return null;
+    if (this.#link.bufferedBytes > LIMITS.unreadBytes) {
+      return this.#link.drained(LIMITS.unreadBytes / 2);
+    }
+    if (this.#forwarded < LIMITS.forwardedRequests) return null;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #answered(): void {
+    this.#forwarded--;
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Takes over the destroys that were stored. */
@@ -118,9 +144,14 @@ export class Upstream {
       );
     }
     const asked = { port, request: message.request };
+    this.#forwarded++;
     const request = this.#ask({
-      onOk: () => asked.port.send({ type: "OK", request: asked.request }),
+      onOk: () => {
+        this.#answered();
+        asked.port.send({ type: "OK", request: asked.request });
+      },
       onError: (error) => {
+        this.#answered();
         if (error instanceof MomError) asked.port.refuse(error, asked.request);
         else asked.port.send({ ...error, request: asked.request });
       },
@@ -214,7 +245,11 @@ export class Upstream {
       code: error.code,
     });
     if (error.code !== "user_expired") {
-      return this.#options.onConfused(asMomError(error));
+      const refusal = asMomError(error);
+      if (!refusal.retriable) return this.#options.onConfused(refusal);
+      // With the next link, or the next handle, it is tried again.
+      this.#attaching.delete(user);
+      return user.flow.end();
     }
     // The broker has lost the user, and with it its subscriptions. What lies here
     // is still its own; the app is told.
@@ -224,8 +259,17 @@ export class Upstream {
     this.attach(user);
   }
 
-  /** A message of the broker. */
+  /** A message of the broker. What makes no sense ends the link. */
   onBroker(message: Message): void {
+    try {
+      this.#take(message);
+    } catch (error) {
+      if (!(error instanceof MomError)) throw error;
+      this.#options.onConfused(error);
+    }
+  }
+
+  #take(message: Message): void {
     switch (message.type) {
       case "DELIVER":
         return this.#deliver(message);
@@ -286,6 +330,7 @@ export class Upstream {
   }
 
   #deliver(message: Deliver): void {
+    checkDeliver(message);
     const {
       targets,
       logId,

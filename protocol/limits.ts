@@ -51,8 +51,12 @@ export const LIMITS = {
   ackRanges: 4_096,
   /** Ranges that ATTACH lists as known. */
   knownRanges: 131_072,
+  /** Messages that an app's ATTACH lists as known. */
+  knownOffsets: 262_144,
+  /** Ranges that a daemon keeps for a user until the broker has confirmed them. */
+  markRanges: 262_144,
   /** Ranges above its floor that a reader's set of settled offsets may have. */
-  settledRanges: 131_072,
+  settledRanges: 262_144,
   /** Of PONGs and ERRORs that wait to be read; a client ends the connection then. */
   unreadAnswerBytes: 1024 * 1024,
   /** Waiting to be read by the other side: nothing more is delivered to it. */

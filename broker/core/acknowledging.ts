@@ -8,6 +8,7 @@ import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import { epochOf, logNumberOf } from "../../protocol/log_id.ts";
 import { OUTCOME } from "../../protocol/messages.ts";
+import { checkNoCustody } from "../../protocol/outcomes_check.ts";
 import { OffsetSet } from "../../protocol/offset_set.ts";
 import { resultOf, RESULTS } from "./counts.ts";
 import type { Flow } from "./flow.ts";
@@ -46,7 +47,7 @@ export class Acknowledging {
     outcomes: readonly number[],
     mayTakeCustody: boolean,
   ): void {
-    if (!mayTakeCustody) checkCustody(outcomes);
+    if (!mayTakeCustody) checkNoCustody(outcomes);
     if (user !== undefined) this.#checkGaps(user, outcomes);
   }
 
@@ -214,15 +215,4 @@ function tooMany(reader: Reader): MomError {
     `Cannot acknowledge for "${reader.user.id}": what is settled of ` +
       `"${reader.topic.name}" would have more than ${LIMITS.settledRanges} gaps`,
   );
-}
-
-/** Custody moves from broker to daemon alone (PROTOCOL 7.4). */
-function checkCustody(outcomes: readonly number[]): void {
-  for (let i = 0; i < outcomes.length; i += 4) {
-    if (outcomes[i] !== OUTCOME.custody) continue;
-    throw new MomError(
-      "bad_message",
-      'Cannot acknowledge: field "outcomes" has custody (1), which only a daemon takes',
-    );
-  }
 }

@@ -577,12 +577,25 @@ export class Mom implements AsyncDisposable {
   #onAttached(peer: Peer, attached: Attached, welcome: Welcome): void {
     this.#peer = peer;
     this.#user = attached.user;
-    this.#receiver.attached((message) => peer.send(message), attached);
+    this.#receiver.attached((message) => peer.send(message), {
+      ...attached,
+      maxMessageBytes: welcome.maxMessageBytes,
+    });
     this.#calls.attached(peer);
     this.#publisher.attached(peer, welcome);
   }
 
   #onMessage(message: WireMessage): void {
+    try {
+      this.#take(message);
+    } catch (error) {
+      if (!(error instanceof MomError)) throw error;
+      // It makes no sense. Connecting again begins with what the other side really has.
+      this.#peer?.fail(error);
+    }
+  }
+
+  #take(message: WireMessage): void {
     switch (message.type) {
       case "DELIVER":
         return this.#receiver.onDeliver(message);
@@ -602,13 +615,7 @@ export class Mom implements AsyncDisposable {
   }
 
   #onError(message: Extract<WireMessage, { type: "ERROR" }>): void {
-    try {
-      if (!this.#calls.onError(message)) this.#publisher.onError(message);
-    } catch (error) {
-      if (!(error instanceof MomError)) throw error;
-      // Connecting again begins with what the other side really has.
-      this.#peer?.fail(error);
-    }
+    if (!this.#calls.onError(message)) this.#publisher.onError(message);
   }
 
   #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {
