@@ -80,6 +80,8 @@ export class Inbox {
   #reading: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
+  /** Its log is gone, and nothing of it may be touched. */
+  #isDropped = false;
 
   constructor(commits: Commits, owner: InboxOwner, log: number) {
     this.#commits = commits;
@@ -91,17 +93,19 @@ export class Inbox {
 
   /** Bytes on disk. */
   get bytes(): number {
-    return this.#commits.store.bytes(this.log);
+    return this.#isDropped ? 0 : this.#commits.store.bytes(this.log);
   }
 
   /** Whether everything in it has been pushed: what comes now may pass it by. */
   get isPassed(): boolean {
-    return !this.#appender.isBusy && this.#ready.length === 0 &&
-      this.#next >= this.#commits.store.end(this.log);
+    return this.#isDropped ||
+      !this.#appender.isBusy && this.#ready.length === 0 &&
+        this.#next >= this.#commits.store.end(this.log);
   }
 
   /** Stores a delivery behind the others. */
   append(delivery: Delivery): void {
+    if (this.#isDropped) return;
     for (const { bytes, count, index } of cutPieces(delivery.batch)) {
       const part: Delivery = {
         ...delivery,
@@ -147,6 +151,7 @@ export class Inbox {
 
   /** Another handle, or none: what is undecided is handed out from the start. */
   restart(): void {
+    if (this.#isDropped) return;
     this.#generation++;
     this.#segments = [];
     this.#ready = [];
@@ -166,10 +171,13 @@ export class Inbox {
 
   /** Pushes what there is room for. Called whenever there may be more to push. */
   pump(): void {
+    if (this.#isDropped) return;
     this.#pushReady();
     if (this.#reading !== null || !this.#wantsMore()) return;
     this.#reading = this.#run()
       .catch((error) => {
+        // What is read of a log that is gone meanwhile is nobody's.
+        if (this.#isDropped) return;
         this.#isFailed = true;
         this.#commits.fail(error);
       })
@@ -182,6 +190,7 @@ export class Inbox {
 
   /** Ends it with everything in it. */
   async drop(): Promise<void> {
+    this.#isDropped = true;
     this.#generation++;
     this.#ready = [];
     this.#segments = [];
@@ -198,7 +207,7 @@ export class Inbox {
   }
 
   #wantsMore(): boolean {
-    return !this.#isFailed && this.#ready.length === 0 &&
+    return !this.#isFailed && !this.#isDropped && this.#ready.length === 0 &&
       this.#owner.app?.hasRoom === true &&
       this.#next < this.#commits.store.committedEnd(this.log);
   }
@@ -303,6 +312,7 @@ export class Inbox {
 
   /** Trims what is settled at the front. */
   #advance(): void {
+    if (this.#isDropped) return;
     let end = 0;
     while (this.#segments.length > 0 && this.#segments[0].left <= 0) {
       end = Math.max(end, this.#segments.shift()!.end);

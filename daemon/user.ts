@@ -540,8 +540,9 @@ export class User implements Saveable, InboxOwner {
     }
     this.#marks.clear();
     this.#context.commits.changed(this);
+    const dropped = this.inbox.drop();
     this.#context.commits.dropLog(this.inbox.log);
-    await this.inbox.drop();
+    await dropped;
   }
 }
 
