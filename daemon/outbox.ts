@@ -102,6 +102,8 @@ export class Outbox {
   readonly #loose = new Map<number, Loose>();
   #looseBytes = 0;
   #drainNext = 0;
+  /** What comes next of the outbox lies before what is on its way of this stream. */
+  #behind: PublishStream | null = null;
   #draining: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
@@ -322,6 +324,7 @@ export class Outbox {
     this.#port = port;
     this.#generation++;
     this.#drainNext = this.#log.begin;
+    this.#behind = null;
     this.#drain();
     this.#tellAllEnded();
   }
@@ -522,6 +525,8 @@ export class Outbox {
   }
 
   #canDrain(): boolean {
+    // Once it is answered the stream begins anew, wherever that is.
+    if (this.#behind !== null && this.#behind.sender.size > 0) return false;
     return this.#port !== null && this.#retryTimer === null &&
       !this.#isFailed && this.#pace.drainBytes < DRAIN_WINDOW_BYTES &&
       this.#drainNext < this.#log.end;
@@ -533,21 +538,25 @@ export class Outbox {
       const isOver = () =>
         generation !== this.#generation || this.#port === null;
       const next = await this.#log.read(this.#drainNext, (item, base) => {
-        if (isOver()) return false;
-        this.#drainItem(item, base);
-        return true;
+        return !isOver() && this.#drainItem(item, base);
       });
       if (!isOver()) this.#drainNext = next;
     }
   }
 
-  #drainItem(item: OutboxItem, base: number): void {
+  /** Whether it could be put behind what is on its way of its stream. */
+  #drainItem(item: OutboxItem, base: number): boolean {
     const producer = this.producer(item.producer, "");
     const stream = this.#producers.stream(producer, item.topic);
+    const { sender } = stream;
+    const isLater = item.firstSequence >= sender.nextSequence;
+    this.#behind = sender.size > 0 && !isLater ? stream : null;
+    if (this.#behind !== null) return false;
     const end = base + item.count;
     this.#log.take(base, end);
     stream.queue(item, newTag(item, [], [base, end]));
     this.#send(stream);
+    return true;
   }
 
   #retryLater(): void {

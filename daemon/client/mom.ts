@@ -110,7 +110,13 @@ export class Mom implements AsyncDisposable {
       nextRequest,
     });
     this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
-    this.#calls = new Calls(clock, nextRequest);
+    const { reconnectTimeoutMs } = settings;
+    this.#calls = new Calls({
+      clock,
+      deadlines,
+      reconnectTimeoutMs,
+      nextRequest,
+    });
     this.#connection = new Connection({
       address: settings.daemon ?? settings.broker ?? defaultDaemonAddress(),
       token: settings.token ?? null,

@@ -59,6 +59,7 @@ export async function attackServer(
 
 async function open({ stage, victim, random }: ServerAttack) {
   const client = await stage.dial(victim);
+  client.hangsUp = true;
   const isDaemon = victim === "broker" && random.chance(0.4);
   await client.say(helloOf(
     isDaemon
