@@ -95,7 +95,7 @@ export async function acceptPeer(
   const inbound = new Opening(peer, options.clock);
   const done = peer.run(inbound);
   try {
-    const hello = expect(await inbound.next(), "HELLO");
+    const hello = expectType(await inbound.next(), "HELLO");
     checkVersion(hello);
     if (options.token !== null) {
       // Copied: the message is a view on what was read.
@@ -176,7 +176,7 @@ export async function connectPeer(
       peer.send({ type: "AUTH", proof });
       answer = await inbound.next();
     }
-    const welcome = expect(answer, "WELCOME");
+    const welcome = expectWelcome(answer);
     checkWelcome(welcome);
     peer.frameBytesMax = frameBytesMax(welcome.maxMessageBytes);
     inbound.become(options.handlers(peer, welcome));
@@ -274,12 +274,17 @@ class Opening implements PeerHandlers {
   }
 }
 
-function expect<T extends "HELLO" | "WELCOME">(
+/** What the client waits for, or what the server says is wrong. */
+function expectWelcome(message: Message): Welcome {
+  if (message.type === "ERROR") throw asMomError(message);
+  return expectType(message, "WELCOME");
+}
+
+function expectType<T extends "HELLO" | "WELCOME">(
   message: Message,
   type: T,
 ): Extract<Message, { type: T }> {
   if (message.type === type) return message as Extract<Message, { type: T }>;
-  if (message.type === "ERROR") throw asMomError(message);
   throw new MomError(
     "bad_message",
     `Cannot open the conversation: got ${message.type} instead of ${type}`,

@@ -68,7 +68,8 @@ function checkSequences({ previous, firstSequence, count }: Publish): void {
       `Cannot publish: field "previous" is ${previous}, not below the first sequence ${firstSequence}`,
     );
   }
-  if (firstSequence + count - 1 <= Number.MAX_SAFE_INTEGER) return;
+  // The sum itself could be a number that is rounded.
+  if (count - 1 <= Number.MAX_SAFE_INTEGER - firstSequence) return;
   throw new MomError(
     "bad_message",
     `Cannot publish: ${count} records from sequence ${firstSequence} on reach beyond 2^53 - 1`,

@@ -36,6 +36,8 @@ export function helloOf(fields: Partial<Hello> = {}): Hello {
 export class RawClient {
   /** ERRORs by code. */
   readonly errors = new Map<string, number>();
+  /** The last ERROR. */
+  lastError: MessageNamed<"ERROR"> | null = null;
   /** The last messages that came, oldest first. */
   readonly heard: Message[] = [];
   /** Settles when the other side has ended the connection. */
@@ -49,6 +51,7 @@ export class RawClient {
   readonly #frames = new FrameReader(2 ** 30);
   #wake = (): void => {};
   #token = 0;
+  #pause: PromiseWithResolvers<void> | null = null;
 
   constructor(stream: ByteStream) {
     this.#stream = stream;
@@ -64,6 +67,53 @@ export class RawClient {
   /** Sends a message as it should be. */
   async say(message: Message): Promise<void> {
     await this.send(encodeFrame(message));
+  }
+
+  /** Opens the conversation; `null` when the other side does not want that. */
+  async greet(
+    token: string,
+    hello: Partial<Hello> = {},
+  ): Promise<MessageNamed<"WELCOME"> | null> {
+    const greeting = helloOf(hello);
+    await this.say(greeting);
+    const challenge = await this.next("CHALLENGE");
+    if (challenge === null) return null;
+    const proof = await proofOf(token, greeting.nonce, challenge.nonce);
+    await this.say({ type: "AUTH", proof });
+    return await this.next("WELCOME");
+  }
+
+  /** Attaches a user at ref 1, with all the credit there is. */
+  async attach(
+    name: string,
+    handle: Uint8Array = crypto.getRandomValues(new Uint8Array(16)),
+    fields: Partial<MessageNamed<"ATTACH">> = {},
+  ): Promise<MessageNamed<"ATTACHED"> | null> {
+    await this.say({
+      type: "ATTACH",
+      request: 1,
+      ref: 1,
+      name,
+      named: false,
+      incarnation: handle,
+      create: true,
+      handle,
+      credit: Number.MAX_SAFE_INTEGER,
+      known: [],
+      ...fields,
+    });
+    return await this.next("ATTACHED");
+  }
+
+  /** Reads no more until `readOn`. */
+  stopReading(): void {
+    this.#pause = Promise.withResolvers();
+  }
+
+  /** Reads again. */
+  readOn(): void {
+    this.#pause?.resolve();
+    this.#pause = null;
   }
 
   /** The next message of one type, of those heard since the last call. */
@@ -97,6 +147,7 @@ export class RawClient {
 
   /** Ends it. */
   async close(): Promise<void> {
+    this.readOn();
     this.#end();
     await this.ended;
   }
@@ -113,6 +164,7 @@ export class RawClient {
       chunk !== null;
       chunk = await this.#stream.read()
     ) {
+      await this.#pause?.promise;
       this.#frames.push(chunk as Uint8Array<ArrayBuffer>);
       for (
         let content = this.#frames.next();
@@ -126,6 +178,7 @@ export class RawClient {
   #hear(message: Message): void {
     if (message.type === "ERROR") {
       const { code } = message;
+      this.lastError = message;
       this.errors.set(code, (this.errors.get(code) ?? 0) + 1);
       if (this.hangsUp && code === "bad_frame") this.#end();
     }
@@ -136,4 +189,24 @@ export class RawClient {
     if (this.heard.length > 1_000) this.heard.splice(0, 500);
     this.#wake();
   }
+}
+
+/** The proof that fits a token (PROTOCOL 3.2), made independently of the product. */
+export async function proofOf(
+  token: string,
+  clientNonce: Uint8Array,
+  serverNonce: Uint8Array,
+): Promise<Uint8Array> {
+  const utf8 = new TextEncoder();
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const secret = utf8.encode(token);
+  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, [
+    "sign",
+  ]);
+  const said = Uint8Array.of(
+    ...utf8.encode("mom1"),
+    ...clientNonce,
+    ...serverNonce,
+  );
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key, said));
 }
