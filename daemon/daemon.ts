@@ -223,7 +223,7 @@ export class Daemon {
       const listener = options.listener ??
         listen(listenAddress(options), { removeStale: true });
       undo.push(() => listener.close());
-      const token = await readToken(options, listener, store);
+      const token = await readToken(options, listener, store, logger);
       const brokerAddress = formatAddress(options.broker);
       const link = new Link({
         dialer: options.dialer ?? networkDialer,
@@ -500,13 +500,16 @@ async function readToken(
   options: DaemonOptions,
   listener: ByteListener,
   store: Store,
+  logger: Logger,
 ): Promise<string | null> {
+  const address = parseAddress(listener.address);
+  const isLocal = isLocalAddress(address);
+  if (!isLocal) logger.warn("no_tls", { address: listener.address });
   if (options.token !== undefined) {
     return checkToken(options.token, 'option "token"');
   }
   if (options.insecureNoToken) return null;
-  const address = parseAddress(listener.address);
-  if (!isLocalAddress(address) && options.tokenFile === undefined) {
+  if (!isLocal && options.tokenFile === undefined) {
     throw new MomError(
       "option_invalid",
       `Cannot listen on ${listener.address}: apps belong to this machine; ` +
