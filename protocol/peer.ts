@@ -78,6 +78,10 @@ const BUFFER_KEPT_BYTES = 1024 * 1024;
 const CLOSE_MS = 1_000;
 /** How long a server reads on after the ERROR that ends a conversation. */
 const LINGER_MS = 50;
+/** A frame of more bytes than that is one whose refusal costs time. */
+const LARGE_FRAME_BYTES = 16 * 1024;
+/** How many times as long as large frames took that were refused, a connection rests. */
+const REFUSAL_RESTS = 4;
 /** Others get their turn after so long with the frames of one. */
 const SLICE_MS = 10;
 
@@ -104,6 +108,8 @@ export class Peer implements Heartbeating {
   #isOpening: boolean;
   /** Bytes of PONGs and ERRORs that were not all taken by the stream. */
   #answerBytes = 0;
+  /** Time spent on large frames that were refused. */
+  #refusedMs = 0;
   /** The other side has too much unread. */
   #isClogged = false;
   /** Nothing is read until it is drained. */
@@ -331,8 +337,11 @@ export class Peer implements Heartbeating {
     if (this.#isServer && this.bufferedBytes > LIMITS.unreadBytes) {
       return this.#untilRead();
     }
-    if (this.#clock.monotonicMs() - beganMs < SLICE_MS) return null;
-    return new Promise((resolve) => this.#clock.setTimer(0, resolve));
+    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
+    if (!isDue && this.#refusedMs === 0) return null;
+    const restMs = Math.ceil(this.#refusedMs * REFUSAL_RESTS);
+    this.#refusedMs = 0;
+    return new Promise((resolve) => this.#clock.setTimer(restMs, resolve));
   }
 
   async #untilRead(): Promise<void> {
@@ -342,6 +351,8 @@ export class Peer implements Heartbeating {
   }
 
   #takeFrame(content: Uint8Array): Promise<void> | null {
+    const isLarge = content.length > LARGE_FRAME_BYTES;
+    const beganMs = isLarge ? this.#clock.monotonicMs() : 0;
     let fields: unknown;
     try {
       fields = decodeFrameFields(content, FRAME_BOUNDS);
@@ -356,6 +367,7 @@ export class Peer implements Heartbeating {
       const refusal = asMomError(error);
       if (refusal.code === "bad_frame") this.fail(refusal);
       else this.#misfit(refusal, requestOf(fields));
+      if (isLarge) this.#refusedMs += this.#clock.monotonicMs() - beganMs;
       return null;
     }
     if (message.type === "PING" || message.type === "PONG") {

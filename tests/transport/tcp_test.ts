@@ -4,7 +4,6 @@ import { ACCEPT_REST_MS, ConnListener } from "../../transport/conn_listener.ts";
 import {
   CHUNK_BYTES_FIRST,
   CHUNK_BYTES_MAX,
-  CHUNK_BYTES_MIN,
   ConnStream,
 } from "../../transport/conn_stream.ts";
 import { MomError } from "../../protocol/errors.ts";
