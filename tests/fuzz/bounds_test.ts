@@ -1,5 +1,5 @@
 /**
- * What one connection can have a broker or an app keep is bounded (PROTOCOL 10).
+ * What one connection can have a broker or an app keep is bounded (PROTOCOL 11).
  *
  * @module
  */
@@ -49,7 +49,7 @@ function subscribe(wire: Wire, filter: string, request = 2): void {
   });
 }
 
-Deno.test("[P-10.2] a user's subscriptions are bounded, those that ended with something pending too", async () => {
+Deno.test("[P-11.2] a user's subscriptions are bounded, those that ended with something pending too", async () => {
   await using world = await World.open();
   const wire = world.connect();
   attach(wire);
@@ -79,7 +79,7 @@ Deno.test("[P-10.2] a user's subscriptions are bounded, those that ended with so
   assert.equal(codeOf(wire), "storage_full");
 });
 
-Deno.test("[P-10.3] INTRODUCE stores nothing, and is bounded", async () => {
+Deno.test("[P-11.3] INTRODUCE stores nothing, and is bounded", async () => {
   await using world = await World.open();
   const wire = world.connectDaemon("north");
   await world.settle();
