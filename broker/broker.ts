@@ -364,8 +364,13 @@ export class Broker {
     while (true) {
       const stream = await listener.accept();
       if (stream === null) return;
-      const isTooMany = this.#openings.size >= LIMITS.unwelcomedConnections;
-      if (isTooMany || this.#stopping !== null) stream.close();
+      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
+        // The oldest: who means it is through within milliseconds.
+        const [oldest] = this.#openings;
+        this.#openings.delete(oldest);
+        oldest.close();
+      }
+      if (this.#stopping !== null) stream.close();
       else this.#watch(this.#serve(stream));
     }
   }

@@ -26,8 +26,11 @@ export async function admit(
   core: Core,
   connections: Connections,
 ): Promise<string> {
-  if (hello.role === "app") return DIRECT_MACHINE;
   const { machine, machineKey } = hello;
+  if (hello.role === "app") {
+    checkApp(hello);
+    return DIRECT_MACHINE;
+  }
   if (machine === null || machineKey === null) {
     throw new MomError(
       "bad_message",
@@ -43,6 +46,15 @@ export async function admit(
     );
   }
   return machine;
+}
+
+/** An app belongs to no machine of its own (PROTOCOL 3.5). */
+function checkApp({ machine, machineKey }: Hello): void {
+  if (machine === null && machineKey === null) return;
+  throw new MomError(
+    "bad_message",
+    "Cannot welcome an app: HELLO names a machine or a key",
+  );
 }
 
 /** Asks for a sign of life; what keeps silent is ended, and nothing of it is read any more. */
@@ -81,7 +93,13 @@ export function openConnection(
   const session = core.openSession(
     { role, machine, remote: peer.remote, credit },
     role === "daemon" ? machineKey : null,
-    { send: (message) => peer.send(message), abort: () => peer.abort() },
+    {
+      send: (message) => peer.send(message),
+      abort: () => peer.abort(),
+      get isClogged() {
+        return peer.isClogged;
+      },
+    },
   );
   connections.set(session, peer);
   return {
@@ -93,6 +111,7 @@ export function openConnection(
       connections.delete(session);
       core.sessionLost(session);
     },
+    onDrained: () => core.sessionDrained(session),
     onDefect: (error) => admitted.onDefect(error),
   };
 }

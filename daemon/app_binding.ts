@@ -22,6 +22,8 @@ export type Port = Pick<
   | "abort"
   | "isClosed"
   | "bufferedBytes"
+  | "drained"
+  | "isClogged"
   | "remote"
 >;
 
@@ -68,7 +70,7 @@ export class AppBinding {
 
   /** Whether there is room for at least a small message. */
   get hasRoom(): boolean {
-    return this.isOpen && this.#granted > this.#sent;
+    return this.isOpen && this.#granted > this.#sent && !this.port.isClogged;
   }
 
   /** The app's total has risen (PROTOCOL 6.6). */
@@ -111,7 +113,7 @@ export class AppBinding {
 
   #cut(delivery: Delivery): Delivery | null {
     const left = this.#granted - this.#sent;
-    if (!this.isOpen || left <= 0) return null;
+    if (!this.isOpen || left <= 0 || this.port.isClogged) return null;
     if (costOf(delivery.batch.length) <= left) return delivery;
     const { bytes, count } = cutBatch(delivery.batch, left - costOf(0));
     // A record larger than what is left passes when half of the window is free:
@@ -125,6 +127,20 @@ export class AppBinding {
     let set = this.pushed.get(logId);
     if (set === undefined) this.pushed.set(logId, set = new OffsetSet());
     set.add(from, to);
+  }
+
+  /** What of a range is with the app, undecided. */
+  inHand(logId: number, from: number, to: number): [number, number][] {
+    const set = this.pushed.get(logId);
+    if (set === undefined) return [];
+    const parts: [number, number][] = [];
+    let at = from;
+    for (const [start, end] of set.missing(from, to)) {
+      if (at < start) parts.push([at, start]);
+      at = end;
+    }
+    if (at < to) parts.push([at, to]);
+    return parts;
   }
 
   /** Notes offsets as decided. */

@@ -7,20 +7,19 @@
  * @module
  */
 
-import { countRecords, recordEnd } from "../protocol/batch.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import {
-  type Attach,
-  type Message,
-  type MessageNamed,
-  OUTCOME,
-  type Outcome,
-  type Publish,
+import type {
+  Attach,
+  Message,
+  MessageNamed,
+  Outcome,
+  Publish,
 } from "../protocol/messages.ts";
 import { checkName, userOf } from "../protocol/names.ts";
-import { checkTopic } from "../protocol/topics.ts";
+import { checkKnown, checkNoCustody } from "../protocol/outcomes_check.ts";
+import { checkBatch, checkPublishTopic } from "../protocol/publish_check.ts";
 import type { Logger } from "../program/log.ts";
 import { AppBinding, type Port } from "./app_binding.ts";
 import type { Base } from "./base.ts";
@@ -189,27 +188,33 @@ export class DaemonCore {
 
   /** A message of an app. A promise: the connection is not read until it settles. */
   onApp(port: Port, message: Message): void | Promise<void> {
+    return this.#take(port, message) ?? this.#upstream.room() ?? undefined;
+  }
+
+  #take(port: Port, message: Message): void | Promise<void> {
     switch (message.type) {
       case "PUBLISH":
         return this.#publish(port, message);
       case "ACK":
-        return this.#acknowledge(
-          this.#userOf(port),
-          message.number,
-          message.outcomes,
-        );
+        return this.#acknowledge(this.#userOf(port), message);
       case "CREDIT":
-        if (message.ref !== null) this.#userOf(port).grant(message.total);
-        return;
+        return this.#grant(this.#userOf(port), message);
       case "ATTACH":
         return this.#attach(port, message);
       case "DETACH":
-        return this.#detach(port, message.request);
+        return this.#detach(port, message);
       case "DESTROY":
         return this.#destroy(port, message);
       case "SUBSCRIBE":
       case "UNSUBSCRIBE":
-        return this.#upstream.forward(this.#userOf(port), port, message);
+        return this.#upstream.forward(
+          this.#userAt(port, message.ref),
+          port,
+          message,
+        );
+      case "ERROR":
+        // What an app thinks of us is told when it ends the conversation.
+        return;
       default:
         throw new MomError(
           "bad_message",
@@ -244,11 +249,32 @@ export class DaemonCore {
     return user;
   }
 
+  /** The user of a connection, which calls it `ref`. */
+  #userAt(port: Port, ref: number): User {
+    const user = this.#userOf(port);
+    if (user.app?.ref === ref) return user;
+    throw new MomError(
+      "bad_message",
+      `Cannot handle message: no user is attached at ref ${ref}`,
+    );
+  }
+
+  /** What an app had not read is gone: more can be pushed. */
+  onAppDrained(port: Port): void {
+    this.#byPort.get(port)?.resume();
+  }
+
+  #grant(user: User, { ref, total }: MessageNamed<"CREDIT">): void {
+    if (ref === user.app?.ref) user.grant(total);
+  }
+
   async #attach(port: Port, message: Attach): Promise<void> {
     checkName("user", message.name);
+    checkNoCustody(message.known);
+    checkKnown(message.known);
     await this.#makeWay(port, message);
     if (port.isClosed) return;
-    const user = this.#findOrMake(message);
+    const user = this.#findOrMake(message, message.known.length / 4);
     const { handle } = user;
     if (handle !== null && !sameBytes(handle, message.handle)) {
       this.outbox.endProducer(handle);
@@ -304,8 +330,9 @@ export class DaemonCore {
     this.onAppLost(older.port);
   }
 
-  #findOrMake(message: Attach): User {
+  #findOrMake(message: Attach, ranges: number): User {
     const known = this.users.get(message.name);
+    if (ranges > 0) known?.checkRoomFor(ranges);
     if (!message.create) {
       if (
         known === undefined ||
@@ -329,6 +356,14 @@ export class DaemonCore {
   }
 
   #makeUser({ name, named, incarnation }: Attach): User {
+    // A user that ended counts until the broker knows it.
+    const count = this.users.size + this.#upstream.destroyCount;
+    if (count >= LIMITS.usersPerMachine) {
+      throw new MomError(
+        "storage_full",
+        `Cannot attach "${name}": this machine has ${count} users, which is the most`,
+      );
+    }
     const key = this.#nextUserKey++;
     const log = this.#options.commits.createLog();
     // The message's bytes are a view on what was read.
@@ -349,57 +384,27 @@ export class DaemonCore {
         "Cannot publish: the producer is not the handle",
       );
     }
-    this.#checkPublish(message);
+    checkPublishTopic(message.topic);
+    checkBatch(message, this.#options.maxMessageBytes);
     this.outbox.publish(port, app.producer, message);
     return this.outbox.room() ?? undefined;
   }
 
-  #checkPublish({ topic, batch, count }: Publish): void {
-    checkTopic(topic);
-    if (topic.startsWith("$")) {
-      throw new MomError(
-        "topic_invalid",
-        `Cannot publish to "${topic}": it is mom's own`,
-      );
-    }
-    const found = countRecords(batch);
-    if (found !== count) {
-      throw new MomError(
-        "bad_message",
-        `Cannot publish: count is ${count}, the batch has ${found} records`,
-      );
-    }
-    const max = this.#options.maxMessageBytes + LIMITS.headerBytes +
-      RECORD_OVERHEAD_BYTES;
-    if (batch.length <= max) return;
-    for (let at = 0; at < batch.length;) {
-      const end = recordEnd(batch, at);
-      if (end - at > max) {
-        throw new MomError(
-          "message_too_large",
-          `Cannot publish: a record of ${
-            end - at
-          } bytes is above the limit of ${max}`,
-        );
-      }
-      at = end;
-    }
-  }
-
-  #acknowledge(user: User, number: number, outcomes: readonly number[]): void {
+  /** Only what is with the app: it cannot know anything of other messages. */
+  #acknowledge(
+    user: User,
+    { ref, number, outcomes }: MessageNamed<"ACK">,
+  ): void {
     const { app } = user;
-    if (app === null) return;
+    if (app === null || app.ref !== ref) return;
+    checkNoCustody(outcomes);
     const ack = app.openAck(number, 0);
     for (let i = 0; i < outcomes.length; i += 4) {
-      const outcome = outcomes[i];
-      if (outcome <= OUTCOME.custody || outcome > OUTCOME.trimmed) continue;
-      const upstream = user.settle(
-        outcome as Outcome,
-        outcomes[i + 1],
-        outcomes[i + 2],
-        outcomes[i + 3],
-      );
-      ack.upstream = Math.max(ack.upstream, upstream);
+      const [outcome, logId, from, to] = outcomes.slice(i, i + 4);
+      for (const [a, b] of app.inHand(logId, from, to)) {
+        const upstream = user.settle(outcome as Outcome, logId, a, b);
+        ack.upstream = Math.max(ack.upstream, upstream);
+      }
     }
     this.#options.commits.whenDone(() => {
       ack.local = true;
@@ -407,8 +412,8 @@ export class DaemonCore {
     });
   }
 
-  #detach(port: Port, request: number): void {
-    const user = this.#userOf(port);
+  #detach(port: Port, { request, ref }: MessageNamed<"DETACH">): void {
+    const user = this.#userAt(port, ref);
     const { app } = user;
     this.#byPort.delete(port);
     const wasHolding = user.unbind(true);
@@ -488,6 +493,3 @@ export class DaemonCore {
     for (const user of this.users.values()) await user.inbox.settle();
   }
 }
-
-/** Heads of a record, of its array and of its value. */
-const RECORD_OVERHEAD_BYTES = 64;

@@ -262,7 +262,7 @@ export class Daemon {
       const listener = options.listener ??
         listen(listenAddress(options), { removeStale: true });
       undo.push(() => listener.close());
-      const token = await readToken(options, listener, store);
+      const token = await readToken(options, listener, store, logger);
       const link = new Link({
         dialer: options.dialer ?? networkDialer,
         address: brokerAddress,
@@ -486,8 +486,13 @@ export class Daemon {
 
   async #accept(parts: Parts): Promise<void> {
     for (let stream = await this.#listener.accept(); stream !== null;) {
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) stream.close();
-      else this.#watch(this.#serve(stream, parts));
+      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
+        // The oldest: who means it is through within milliseconds.
+        const [oldest] = this.#openings;
+        this.#openings.delete(oldest);
+        oldest.close();
+      }
+      this.#watch(this.#serve(stream, parts));
       stream = await this.#listener.accept();
     }
   }
@@ -516,6 +521,7 @@ export class Daemon {
           this.#sessions.delete(peer);
           if (!this.#isFailed) this.#core.onAppLost(peer);
         },
+        onDrained: () => this.#core.onAppDrained(peer),
         onDefect: (error) => this.#logger.error("defect", { error }),
       }),
     }).finally(() => this.#openings.delete(stream));
@@ -590,13 +596,16 @@ async function readToken(
   options: DaemonOptions,
   listener: ByteListener,
   store: Store,
+  logger: Logger,
 ): Promise<string | null> {
+  const address = parseAddress(listener.address);
+  const isLocal = isLocalAddress(address);
+  if (!isLocal) logger.warn("no_tls", { address: listener.address });
   if (options.token !== undefined) {
     return checkToken(options.token, 'option "token"');
   }
   if (options.insecureNoToken) return null;
-  const address = parseAddress(listener.address);
-  if (!isLocalAddress(address) && options.tokenFile === undefined) {
+  if (!isLocal && options.tokenFile === undefined) {
     throw new MomError(
       "option_invalid",
       `Cannot listen on ${listener.address}: apps belong to this machine; ` +

@@ -78,6 +78,11 @@ export class Destroys {
     return destroy;
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.#byKey.size;
+  }
+
   /** One by its key. */
   get(key: number): Destroy | undefined {
     return this.#byKey.get(key);

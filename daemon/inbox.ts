@@ -97,18 +97,19 @@ export class Inbox {
 
   /** Bytes on disk. */
   get bytes(): number {
-    if (this.#isDropped) return 0;
-    return this.#commits.store.bytes(this.log);
+    return this.#isDropped ? 0 : this.#commits.store.bytes(this.log);
   }
 
   /** Whether everything in it has been pushed: what comes now may pass it by. */
   get isPassed(): boolean {
-    return !this.#appender.isBusy && this.#ready.length === 0 &&
-      this.#next >= this.#commits.store.end(this.log);
+    return this.#isDropped ||
+      !this.#appender.isBusy && this.#ready.length === 0 &&
+        this.#next >= this.#commits.store.end(this.log);
   }
 
   /** Stores a delivery behind the others. */
   append(delivery: Delivery): void {
+    if (this.#isDropped) return;
     for (const { bytes, count, index } of cutPieces(delivery.batch)) {
       const part: Delivery = {
         ...delivery,
@@ -177,6 +178,7 @@ export class Inbox {
 
   /** Another handle, or none: what is undecided is handed out from the start. */
   restart(): void {
+    if (this.#isDropped) return;
     this.#generation++;
     this.#segments = [];
     this.#ready = [];
@@ -196,10 +198,13 @@ export class Inbox {
 
   /** Pushes what there is room for. Called whenever there may be more to push. */
   pump(): void {
+    if (this.#isDropped) return;
     this.#pushReady();
     if (this.#reading !== null || !this.#wantsMore()) return;
     this.#reading = this.#run()
       .catch((error) => {
+        // What is read of a log that is gone meanwhile is nobody's.
+        if (this.#isDropped) return;
         this.#isFailed = true;
         this.#commits.fail(error);
       })
@@ -229,8 +234,7 @@ export class Inbox {
   }
 
   #wantsMore(): boolean {
-    if (this.#isFailed || this.#isDropped) return false;
-    return this.#ready.length === 0 &&
+    return !this.#isFailed && !this.#isDropped && this.#ready.length === 0 &&
       this.#owner.app?.hasRoom === true &&
       this.#next < this.#commits.store.committedEnd(this.log);
   }

@@ -74,6 +74,11 @@ export class Mark implements Saveable {
     return this.#custody.spans().length === 0;
   }
 
+  /** How many pieces it is in. */
+  get rangeCount(): number {
+    return 1 + this.#custody.rangeCount + this.#settled.rangeCount;
+  }
+
   /** How many messages wait here for their user. */
   get pending(): number {
     let pending = 0;

@@ -13,15 +13,12 @@
  * @module
  */
 
-import {
-  checkAttributes,
-  remainingMs,
-  withRemaining,
-} from "../protocol/attributes.ts";
+import { remainingMs, withRemaining } from "../protocol/attributes.ts";
 import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
@@ -52,6 +49,10 @@ const DRAIN_WINDOW_BYTES = 4 * 1024 * 1024;
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
+/** What a publish takes in memory beside its batch. */
+const LOOSE_BYTES = 1024;
+/** Repetitions of publishes to one topic that may wait for level `broker`. */
+const WAITERS_MAX = 65_536;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
 
@@ -82,6 +83,15 @@ export interface RejectedItem {
   readonly error: MomError;
 }
 
+/** Sent again though later ones are on their way: only the broker knows of it. */
+interface Loose {
+  readonly waiter: Waiter;
+  /** Nothing of it was known here. */
+  readonly isWhole: boolean;
+  /** What it takes. */
+  readonly bytes: number;
+}
+
 /** The publishes of this machine that the broker has not confirmed. */
 export class Outbox {
   readonly #context: OutboxContext;
@@ -94,8 +104,11 @@ export class Outbox {
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
   /** Older than what is on its way: the broker alone knows of it. */
-  readonly #loose = new Map<number, { waiter: Waiter; isWhole: boolean }>();
+  readonly #loose = new Map<number, Loose>();
+  #looseBytes = 0;
   #drainNext = 0;
+  /** What comes next of the outbox lies before what is on its way of this stream. */
+  #behind: PublishStream | null = null;
   #draining: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
@@ -143,18 +156,22 @@ export class Outbox {
   room(): Promise<void> | null {
     const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#pace.fastBytes < FAST_WINDOW_BYTES) return null;
+    if (this.#hasRoom) return null;
     return new Promise((resolve) => this.#room.push(resolve));
+  }
+
+  get #hasRoom(): boolean {
+    return this.#pace.fastBytes + this.#looseBytes < FAST_WINDOW_BYTES;
   }
 
   /**
    * Takes a PUBLISH of an app, already checked.
    *
-   * @throws {MomError} `outbox_full`, `storage_full`, `unsupported`.
+   * @throws {MomError} `outbox_full`, `storage_full`.
    */
   publish(port: Port, producer: Producer, message: Publish): void {
-    checkAttributes(message.attributes);
     const { request, topic, firstSequence, count } = message;
+    this.#checkStreams(producer, topic);
     const stream = this.#producers.stream(producer, topic);
     const waiter: Waiter = {
       port,
@@ -176,6 +193,18 @@ export class Outbox {
       stream.queue(item, newTag(item, [waiter]));
       this.#send(stream);
     }
+  }
+
+  /** A sequence is kept for each, so there is a limit to them. */
+  #checkStreams(producer: Producer, topic: string): void {
+    if (producer.streams.has(topic)) return;
+    const { size } = producer.streams;
+    const { streamCount } = this.#producers;
+    if (size < LIMITS.topicsPerProducer && streamCount < LIMITS.streams) return;
+    throw new MomError(
+      "outbox_full",
+      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all of this machine to ${streamCount} of ${LIMITS.streams}`,
+    );
   }
 
   #itemOf(producer: Producer, message: Publish): OutboxItem {
@@ -200,7 +229,14 @@ export class Outbox {
       return answer(waiter, LEVEL.broker, null);
     }
     this.#context.commits.whenDone(() => answer(waiter, LEVEL.daemon, null));
-    if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
+    if (!waiter.wantsBroker) return;
+    if (stream.outboxWaiters.length >= WAITERS_MAX) {
+      throw new MomError(
+        "outbox_full",
+        `Cannot wait for the broker: ${WAITERS_MAX} publishes to "${stream.topic}" do`,
+      );
+    }
+    stream.outboxWaiters.push(waiter);
   }
 
   /** What of an item is not in the outbox already. */
@@ -299,6 +335,7 @@ export class Outbox {
     this.#port = port;
     this.#generation++;
     this.#drainNext = this.#log.begin;
+    this.#behind = null;
     this.#drain();
     this.#tellAllEnded();
   }
@@ -317,6 +354,7 @@ export class Outbox {
     const lost = new MomError("outcome_unknown", "The link ended too early");
     for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
+    this.#looseBytes = 0;
     this.#wake();
   }
 
@@ -354,11 +392,12 @@ export class Outbox {
     return true;
   }
 
-  #takeLoose(
-    request: number,
-  ): { waiter: Waiter; isWhole: boolean } | undefined {
+  #takeLoose(request: number): Loose | undefined {
     const loose = this.#loose.get(request);
+    if (loose === undefined) return;
     this.#loose.delete(request);
+    this.#looseBytes -= loose.bytes;
+    this.#wake();
     return loose;
   }
 
@@ -383,7 +422,8 @@ export class Outbox {
     }
     const last = message.details?.get("last");
     try {
-      const from = typeof last === "number" ? last : 0;
+      const isNumber = Number.isSafeInteger(last) && (last as number) >= 0;
+      const from = isNumber ? last as number : 0;
       const known = sender.outOfSequence(request, from);
       for (const batch of known) this.#done(stream, batch, null);
     } catch (error) {
@@ -397,7 +437,10 @@ export class Outbox {
     const last = message.details?.get("last");
     const { base, onLost } = this.#context;
     if (typeof last !== "number") return 0;
-    const count = stream.missing(last, base.brokerEpoch);
+    // What has no receipt of this daemon's yet goes back to its app, which counts.
+    const first = stream.sender.first()?.tag;
+    const claimed = first?.isStored === true ? first.previous : 0;
+    const count = stream.missing(last, base.brokerEpoch, claimed);
     if (count > 0) onLost(stream.producer, stream.topic, count);
     return count;
   }
@@ -530,7 +573,9 @@ export class Outbox {
     const request = this.#context.nextRequest();
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first;
-    this.#loose.set(request, { waiter, isWhole });
+    const bytes = item.batch.length + LOOSE_BYTES;
+    this.#loose.set(request, { waiter, isWhole, bytes });
+    this.#looseBytes += bytes;
     this.#sendItem(stream, request, item);
   }
 
@@ -549,6 +594,8 @@ export class Outbox {
   }
 
   #canDrain(): boolean {
+    // Once it is answered the stream begins anew, wherever that is.
+    if (this.#behind !== null && this.#behind.sender.size > 0) return false;
     return this.#port !== null && this.#retryTimer === null &&
       !this.#isFailed && this.#pace.drainBytes < DRAIN_WINDOW_BYTES &&
       this.#drainNext < this.#log.end;
@@ -560,21 +607,25 @@ export class Outbox {
       const isOver = () =>
         generation !== this.#generation || this.#port === null;
       const next = await this.#log.read(this.#drainNext, (item, base) => {
-        if (isOver()) return false;
-        this.#drainItem(item, base);
-        return true;
+        return !isOver() && this.#drainItem(item, base);
       });
       if (!isOver()) this.#drainNext = next;
     }
   }
 
-  #drainItem(item: OutboxItem, base: number): void {
+  /** Whether it could be put behind what is on its way of its stream. */
+  #drainItem(item: OutboxItem, base: number): boolean {
     const producer = this.producer(item.producer, "");
     const stream = this.#producers.stream(producer, item.topic);
+    const { sender } = stream;
+    const isLater = item.firstSequence >= sender.nextSequence;
+    this.#behind = sender.size > 0 && !isLater ? stream : null;
+    if (this.#behind !== null) return false;
     const end = base + item.count;
     this.#log.take(base, end);
     stream.queue(item, newTag(item, [], [base, end]));
     this.#send(stream);
+    return true;
   }
 
   #retryLater(): void {
@@ -595,7 +646,7 @@ export class Outbox {
 
   #wake(): void {
     if (this.#room.length === 0) return;
-    if (this.#pace.fastBytes >= FAST_WINDOW_BYTES) return;
+    if (!this.#hasRoom) return;
     for (const wake of this.#room.splice(0)) wake();
   }
 

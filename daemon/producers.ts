@@ -60,6 +60,9 @@ export class Producers {
   readonly #byId = new Map<string, Producer>();
   #nextKey = 1;
 
+  /** How many streams all of them have together. */
+  streamCount = 0;
+
   /** Takes the streams that were stored. */
   load(entries: Map<number, Uint8Array>): void {
     for (const [key, bytes] of entries) {
@@ -69,6 +72,7 @@ export class Producers {
         (id, user) => this.get(id, user),
       );
       stream.producer.streams.set(stream.topic, stream);
+      this.streamCount++;
       this.#nextKey = Math.max(this.#nextKey, key + 1);
     }
   }
@@ -94,6 +98,7 @@ export class Producers {
     if (stream === undefined) {
       stream = new PublishStream(this.#nextKey++, producer, topic);
       producer.streams.set(topic, stream);
+      this.streamCount++;
     }
     return stream;
   }
@@ -112,6 +117,8 @@ export class Producers {
 
   /** Forgets a producer. */
   remove(producer: Producer): void {
-    this.#byId.delete(producer.id.toHex());
+    if (this.#byId.delete(producer.id.toHex())) {
+      this.streamCount -= producer.streams.size;
+    }
   }
 }

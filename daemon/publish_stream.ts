@@ -193,13 +193,16 @@ export class PublishStream implements Saveable {
   /**
    * The broker says that it has nothing behind `last`.
    *
-   * @returns How many sequences it had in an epoch before and has no more.
+   * @param claimed The sequence up to which the app has receipts, as it says: counts
+   *   where this daemon knows of nothing, having lost its own disk.
+   * @returns How many sequences were had in an epoch before and are no more.
    */
-  missing(last: number, epoch: number): number {
+  missing(last: number, epoch: number, claimed: number): number {
     const had = this.#had;
     this.#had = { last, epoch };
+    if (had.epoch === 0) return Math.max(0, claimed - last);
     // Within an epoch it is a topic that was forgotten as nobody used it.
-    if (had.epoch === epoch || had.epoch === 0) return 0;
+    if (had.epoch === epoch) return 0;
     return Math.max(0, had.last - last);
   }
 

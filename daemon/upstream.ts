@@ -8,8 +8,10 @@
 
 import { remainingMs, withRemaining } from "../protocol/attributes.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
+import { checkDeliver } from "../protocol/deliver_check.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import {
   type Attached,
   type Deliver,
@@ -84,6 +86,10 @@ export class Upstream {
   readonly #answers = new Map<number, Answer>();
   readonly #subscriptions: Subscriptions;
   #link: Port | null = null;
+  /** SUBSCRIBE and UNSUBSCRIBE that the broker has not answered. */
+  #forwarded = 0;
+  /** Apps that are not read on before it answers. */
+  #waiting: (() => void)[] = [];
   #linkReleased = 0;
   #linkGranted = 0;
 
@@ -99,6 +105,26 @@ export class Upstream {
   /** The broker's epoch, 0 before the first link. */
   get epoch(): number {
     return this.#options.base.brokerEpoch;
+  }
+
+  /** Users that ended and that the broker does not know of yet. */
+  get destroyCount(): number {
+    return this.#destroys.size;
+  }
+
+  /** Resolves when an app may be read on; `null` when it may at once. */
+  room(): Promise<void> | null {
+    if (this.#link === null) return null;
+    if (this.#link.bufferedBytes > LIMITS.unreadBytes) {
+      return this.#link.drained(LIMITS.unreadBytes / 2);
+    }
+    if (this.#forwarded < LIMITS.forwardedRequests) return null;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #answered(): void {
+    this.#forwarded--;
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Takes over the destroys and subscriptions that were stored. */
@@ -137,14 +163,17 @@ export class Upstream {
       );
     }
     const asked = { port, request: message.request };
+    this.#forwarded++;
     const request = this.#ask({
       onOk: () => {
+        this.#answered();
         this.#note(user, message);
         this.#commits.whenDone(() =>
           asked.port.send({ type: "OK", request: asked.request })
         );
       },
       onError: (error) => {
+        this.#answered();
         if (error instanceof MomError) {
           return asked.port.refuse(error, asked.request);
         }
@@ -301,7 +330,11 @@ export class Upstream {
       code: error.code,
     });
     if (error.code !== "user_expired") {
-      return this.#options.onConfused(asMomError(error));
+      const refusal = asMomError(error);
+      if (!refusal.retriable) return this.#options.onConfused(refusal);
+      // With the next link, or the next handle, it is tried again.
+      this.#attaching.delete(user);
+      return user.flow.end();
     }
     // The broker has lost the user, and with it its subscriptions. What lies here
     // is still its own.
@@ -315,8 +348,17 @@ export class Upstream {
     this.attach(user);
   }
 
-  /** A message of the broker. */
+  /** A message of the broker. What makes no sense ends the link. */
   onBroker(message: Message): void {
+    try {
+      this.#take(message);
+    } catch (error) {
+      if (!(error instanceof MomError)) throw error;
+      this.#options.onConfused(error);
+    }
+  }
+
+  #take(message: Message): void {
     switch (message.type) {
       case "DELIVER":
         return this.#deliver(message);
@@ -385,6 +427,7 @@ export class Upstream {
   }
 
   #deliver(message: Deliver): void {
+    checkDeliver(message);
     const {
       targets,
       logId,

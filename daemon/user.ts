@@ -14,6 +14,8 @@
  */
 
 import type { Clock } from "../protocol/clock.ts";
+import { MomError } from "../protocol/errors.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { epochOf } from "../protocol/log_id.ts";
 import { OUTCOME, type Outcome, TARGET_FLAG } from "../protocol/messages.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
@@ -374,6 +376,26 @@ export class User implements Saveable, InboxOwner {
     if (this.app === app) this.#push();
   }
 
+  /** What the app had not read is gone. */
+  resume(): void {
+    this.#push();
+  }
+
+  /**
+   * Makes sure that so many more ranges can be kept for the broker.
+   *
+   * @throws {MomError} `storage_full`.
+   */
+  checkRoomFor(ranges: number): void {
+    let count = ranges;
+    for (const mark of this.#marks.values()) count += mark.rangeCount;
+    if (count <= LIMITS.markRanges) return;
+    throw new MomError(
+      "storage_full",
+      `Cannot attach "${this.name}": it would have ${count} ranges that the broker has not confirmed, at most ${LIMITS.markRanges}`,
+    );
+  }
+
   /** The app takes more. */
   grant(total: number): void {
     this.app?.grant(total);
@@ -537,10 +559,16 @@ export class User implements Saveable, InboxOwner {
     this.#told.clear();
   }
 
-  /** For ATTACH: custody, outcomes, and what the handle holds that the broker answers for. */
+  /**
+   * For ATTACH: custody, outcomes, and what the handle holds that the broker answers
+   * for. As much as one ATTACH may list: what is not listed comes again and is known
+   * here, or is told afterwards.
+   */
   known(): number[] {
     const known: number[] = [];
-    for (const mark of this.#marks.values()) known.push(...mark.outcomes());
+    for (const mark of this.#marks.values()) {
+      for (const each of mark.outcomes()) known.push(each);
+    }
     for (const [logId, set] of this.app?.pushed ?? []) {
       const mark = this.mark(logId, false);
       for (const [from, to] of set.spans()) {
@@ -549,7 +577,7 @@ export class User implements Saveable, InboxOwner {
         }
       }
     }
-    return known;
+    return known.slice(0, LIMITS.knownRanges * 4);
   }
 
   /** The broker has committed these outcomes. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { LIMITS } from "../protocol/limits.ts";
 import type { Port } from "./app_binding.ts";
 
 /** Credit for one user's deliveries that this daemon has not passed on. */
@@ -70,6 +71,7 @@ export class UserFlow {
    * @returns Number of the ACK that it goes with.
    */
   report(outcome: number, logId: number, from: number, to: number): number {
+    if (this.#gathered.length >= LIMITS.ackRanges * 4) this.#flush();
     const list = this.#gathered;
     const last = list.length - 4;
     const extends_ = last >= 0 && list[last] === outcome &&
@@ -79,13 +81,15 @@ export class UserFlow {
     else list.push(outcome, logId, from, to);
     if (!this.#flushQueued) {
       this.#flushQueued = true;
-      queueMicrotask(() => this.#flush());
+      queueMicrotask(() => {
+        this.#flushQueued = false;
+        this.#flush();
+      });
     }
     return this.#number + 1;
   }
 
   #flush(): void {
-    this.#flushQueued = false;
     if (
       this.#gathered.length === 0 || this.#port === null ||
       this.state !== "attached"

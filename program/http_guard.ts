@@ -18,6 +18,9 @@ export interface Refusal {
   message: string;
 }
 
+/** A name or address and perhaps a port: nothing that a URL would read as more. */
+const HOST = /^(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d+)?$/;
+
 const IP_LITERAL = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f:.]*:[0-9a-f:.]*)$/;
 
 /**
@@ -32,7 +35,7 @@ export function refuseForeign(
   listening: string,
 ): Refusal | null {
   const host = headers.get("host") ?? "";
-  const hostname = hostnameOf(`http://${host}`);
+  const hostname = HOST.test(host) ? hostnameOf(`http://${host}`) : null;
   if (hostname === null || !isOurs(hostname, listening)) {
     return {
       status: 403,
@@ -60,12 +63,12 @@ export function refuseStranger(
 ): Refusal | null {
   if (token === null) return null;
   const given = /^Bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "");
-  if (given !== null && isSameToken(given[1]!, token)) return null;
+  if (isSameToken(given?.[1] ?? "", token)) return null;
+  // The same whatever is wrong with it.
   return {
     status: 401,
-    message: given === null
-      ? "Cannot answer without a token: send Authorization: Bearer TOKEN"
-      : "Cannot answer: the token is wrong",
+    message:
+      "Cannot answer without the token: send Authorization: Bearer TOKEN",
   };
 }
 

@@ -68,10 +68,13 @@ export function checkAttributes(attributes: Attributes): void {
   }
 }
 
-/** How many milliseconds are left, or `null` when the messages do not expire. */
+/**
+ * How many milliseconds are left, a hundred years at most, or `null` when the
+ * messages do not expire.
+ */
 export function remainingMs(attributes: Attributes): number | null {
   const value = attributes?.get(ATTRIBUTE.expires);
-  return typeof value === "number" ? value : null;
+  return typeof value === "number" ? Math.min(value, LIMITS.expiresMs) : null;
 }
 
 /**

@@ -6,4 +6,9 @@
  */
 
 export { type CborItem, CborWriter, headBytes } from "./cbor_writer.ts";
-export { CborReader, decodeFrameFields } from "./cbor_reader.ts";
+export {
+  type CborBounds,
+  CborReader,
+  decodeFrameFields,
+  FRAME_BOUNDS,
+} from "./cbor_reader.ts";

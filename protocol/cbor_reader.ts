@@ -15,14 +15,33 @@ import type { CborItem } from "./cbor_writer.ts";
 // A byte order mark is a character of the text like any other.
 const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** How much may come out of few bytes. */
+export interface CborBounds {
+  /** Elements of all arrays together. */
+  readonly elementsMax: number;
+  /** Entries of a map. */
+  readonly entriesMax: number;
+}
+
+/** For what is our own. */
+const UNBOUNDED: CborBounds = { elementsMax: Infinity, entriesMax: Infinity };
+/** For what others send (PROTOCOL 2.3). */
+export const FRAME_BOUNDS: CborBounds = {
+  elementsMax: LIMITS.frameElements,
+  entriesMax: LIMITS.mapEntries,
+};
+
 /**
  * The fields of a frame's content: one CBOR array and nothing behind it.
  * Byte strings are views on `bytes`; maps are `Map`s.
  *
  * @throws {MomError} `bad_message`, with the byte at which it stops making sense.
  */
-export function decodeFrameFields(bytes: Uint8Array): CborItem[] {
-  const reader = new CborReader(bytes);
+export function decodeFrameFields(
+  bytes: Uint8Array,
+  bounds: CborBounds = UNBOUNDED,
+): CborItem[] {
+  const reader = new CborReader(bytes, bounds);
   const item = reader.readItem();
   reader.expectEnd();
   if (!Array.isArray(item)) {
@@ -34,12 +53,19 @@ export function decodeFrameFields(bytes: Uint8Array): CborItem[] {
 /** Reads items from one array of bytes, front to back. */
 export class CborReader {
   readonly #bytes: Uint8Array;
+  readonly #entriesMax: number;
+  #elementsLeft: number;
   #at = 0;
   #depth = 0;
 
-  /** @param bytes Is not copied: byte strings that come out are views on it. */
-  constructor(bytes: Uint8Array) {
+  /**
+   * @param bytes Is not copied: byte strings that come out are views on it.
+   * @param bounds How much may come out.
+   */
+  constructor(bytes: Uint8Array, bounds: CborBounds = UNBOUNDED) {
     this.#bytes = bytes;
+    this.#entriesMax = bounds.entriesMax;
+    this.#elementsLeft = bounds.elementsMax;
   }
 
   /** The byte at which the next item begins. */
@@ -158,6 +184,8 @@ export class CborReader {
 
   #readArray(): CborItem[] {
     const count = this.#readLength(1);
+    this.#elementsLeft -= count;
+    if (this.#elementsLeft < 0) throw this.#bad("too many elements of arrays");
     this.#descend();
     const items: CborItem[] = [];
     for (let i = 0; i < count; i++) items.push(this.readItem());
@@ -167,6 +195,9 @@ export class CborReader {
 
   #readMap(): Map<number | string, CborItem> {
     const count = this.#readLength(2);
+    if (count > this.#entriesMax) {
+      throw this.#bad(`a map of ${count} entries, at most ${this.#entriesMax}`);
+    }
     this.#descend();
     const map = new Map<number | string, CborItem>();
     for (let i = 0; i < count; i++) {

@@ -18,6 +18,10 @@ import { type Message, messageKind } from "./messages.ts";
 
 const FRAME_HEAD = 0x5a;
 const HEAD_BYTES = 5;
+/** A chunk below this is copied to others of its kind. */
+const SMALL_BYTES = 1024;
+/** What small chunks are gathered in. */
+const GATHERED_BYTES = 64 * 1024;
 
 /**
  * Cuts chunks into the contents of frames. What it gives out are views on the
@@ -26,10 +30,12 @@ const HEAD_BYTES = 5;
  */
 export class FrameReader {
   #limit: number;
-  #buffer = new Uint8Array(0);
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #offset = 0;
   /** Pieces of an unfinished frame, the first with its head. */
-  #parts: Uint8Array[] = [];
+  #parts: Uint8Array<ArrayBuffer>[] = [];
+  /** Whether the last part was made here, with room behind it. */
+  #isOwnTail = false;
   #have = 0;
   #need = 0;
 
@@ -50,7 +56,7 @@ export class FrameReader {
       this.#offset = 0;
       return;
     }
-    this.#parts.push(chunk);
+    this.#addPart(chunk);
     this.#have += chunk.length;
     if (this.#have >= this.#need) this.#join();
   }
@@ -92,11 +98,41 @@ export class FrameReader {
   #keep(need: number): null {
     const rest = this.#buffer.subarray(this.#offset);
     this.#parts.push(rest);
+    this.#isOwnTail = false;
     this.#have = rest.length;
     this.#need = need;
     this.#buffer = new Uint8Array(0);
     this.#offset = 0;
     return null;
+  }
+
+  /**
+   * A frame that comes byte by byte must not become an object for each: what goes
+   * on in memory where the last part ends makes that longer, what else is small is
+   * gathered in a part of our own.
+   */
+  #addPart(chunk: Uint8Array<ArrayBuffer>): void {
+    const last = this.#parts.length - 1;
+    const tail = this.#parts[last];
+    const end = tail.byteOffset + tail.length;
+    if (tail.buffer === chunk.buffer && end === chunk.byteOffset) {
+      const length = tail.length + chunk.length;
+      this.#parts[last] = new Uint8Array(chunk.buffer, tail.byteOffset, length);
+    } else if (chunk.length >= SMALL_BYTES) {
+      this.#parts.push(chunk);
+      this.#isOwnTail = false;
+    } else if (
+      this.#isOwnTail && tail.buffer.byteLength - end >= chunk.length
+    ) {
+      const whole = new Uint8Array(tail.buffer as ArrayBuffer);
+      whole.set(chunk, end);
+      this.#parts[last] = whole.subarray(tail.byteOffset, end + chunk.length);
+    } else {
+      const own = new Uint8Array(GATHERED_BYTES);
+      own.set(chunk);
+      this.#parts.push(own.subarray(0, chunk.length));
+      this.#isOwnTail = true;
+    }
   }
 
   #join(): void {

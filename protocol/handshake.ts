@@ -29,6 +29,9 @@ interface OpeningOptions {
   token: string | null;
 }
 
+/** Stands for all that comes in place of a proof. */
+const NO_PROOF: Auth = { type: "AUTH", proof: new Uint8Array(0) };
+
 /** The server's side of an opening. */
 export interface AcceptOptions extends OpeningOptions {
   /** Largest message in bytes, of which the frame limit after WELCOME follows. */
@@ -86,17 +89,21 @@ export async function acceptPeer(
     ...options,
     stream,
     frameBytesMax: LIMITS.helloFrameBytes,
+    isServer: true,
+    isOpening: true,
   });
   const inbound = new Opening(peer, options.clock);
   const done = peer.run(inbound);
   try {
-    const hello = expect(await inbound.next(), "HELLO");
+    const hello = expectType(await inbound.next(), "HELLO");
     checkVersion(hello);
     if (options.token !== null) {
-      const nonce = options.entropy.bytes(16);
-      peer.send({ type: "CHALLENGE", nonce });
-      const auth = expect(await inbound.next(), "AUTH");
-      await checkProof(options.token, hello.nonce, nonce, auth);
+      // Copied: the message is a view on what was read.
+      const client = hello.nonce.slice();
+      const server = options.entropy.bytes(16);
+      peer.send({ type: "CHALLENGE", nonce: server });
+      const answer = await inbound.nextAnswer();
+      await checkProof(options.token, client, server, proofIn(answer));
     }
     const fields = await options.admit(hello);
     if (peer.isClosed) return await ended(done);
@@ -113,8 +120,11 @@ export async function acceptPeer(
     inbound.become(options.handlers(peer, hello));
     return { peer, done };
   } catch (error) {
-    if (!(error instanceof MomError)) throw error;
     inbound.stop();
+    if (!(error instanceof MomError)) {
+      peer.abort();
+      throw error;
+    }
     peer.fail(error);
     return await ended(done);
   }
@@ -139,6 +149,7 @@ export async function connectPeer(
     ...options,
     stream,
     frameBytesMax: LIMITS.helloFrameBytes,
+    isOpening: true,
   });
   const inbound = new Opening(peer, options.clock);
   const done = peer.run(inbound);
@@ -165,7 +176,8 @@ export async function connectPeer(
       peer.send({ type: "AUTH", proof });
       answer = await inbound.next();
     }
-    const welcome = expect(answer, "WELCOME");
+    const welcome = expectWelcome(answer);
+    checkWelcome(welcome);
     peer.frameBytesMax = frameBytesMax(welcome.maxMessageBytes);
     inbound.become(options.handlers(peer, welcome));
     return { peer, welcome, done };
@@ -184,6 +196,8 @@ class Opening implements PeerHandlers {
   #waiting: PromiseWithResolvers<Message> | null = null;
   #resume: (() => void) | null = null;
   #ended: MomError | null = null;
+  /** What comes next is to be the answer to CHALLENGE. */
+  #isChallenged = false;
   #timer: { cancel(): void };
 
   constructor(peer: Peer, clock: Clock) {
@@ -207,6 +221,14 @@ class Opening implements PeerHandlers {
     return new Promise((resolve) => this.#resume = resolve);
   }
 
+  /** Any answer to CHALLENGE that is no AUTH is a wrong one, and answered like one. */
+  onMisfit(): boolean {
+    if (!this.#isChallenged || this.#waiting === null) return false;
+    this.#waiting.resolve(NO_PROOF);
+    this.#waiting = null;
+    return true;
+  }
+
   onClose(reason: MomError | null): void {
     this.stop();
     this.#ended = reason ??
@@ -228,13 +250,17 @@ class Opening implements PeerHandlers {
     return await message;
   }
 
+  /** The answer to CHALLENGE. */
+  async nextAnswer(): Promise<Message> {
+    this.#isChallenged = true;
+    return await this.next();
+  }
+
   /** The opening is over: the handlers of the conversation take its place. */
   become(handlers: PeerHandlers): void {
-    this.stop();
     this.#peer.handle(handlers);
-    for (const message of this.#queue.splice(0)) {
-      void handlers.onMessage(message);
-    }
+    this.#peer.open();
+    this.stop();
   }
 
   stop(): void {
@@ -248,12 +274,17 @@ class Opening implements PeerHandlers {
   }
 }
 
-function expect<T extends "HELLO" | "AUTH" | "WELCOME">(
+/** What the client waits for, or what the server says is wrong. */
+function expectWelcome(message: Message): Welcome {
+  if (message.type === "ERROR") throw asMomError(message);
+  return expectType(message, "WELCOME");
+}
+
+function expectType<T extends "HELLO" | "WELCOME">(
   message: Message,
   type: T,
 ): Extract<Message, { type: T }> {
   if (message.type === type) return message as Extract<Message, { type: T }>;
-  if (message.type === "ERROR") throw asMomError(message);
   throw new MomError(
     "bad_message",
     `Cannot open the conversation: got ${message.type} instead of ${type}`,
@@ -276,23 +307,28 @@ function checkVersion(hello: Hello): void {
   );
 }
 
+/** What a server says of itself must be something that this side can live with. */
+function checkWelcome({ version, maxMessageBytes }: Welcome): void {
+  if (version !== PROTOCOL_VERSION) {
+    throw new MomError(
+      "protocol_version",
+      `Cannot talk to this server: it chose version ${version}, this side speaks ${PROTOCOL_VERSION}`,
+    );
+  }
+  if (maxMessageBytes <= LIMITS.announcedMessageBytes) return;
+  throw new MomError(
+    "bad_message",
+    `Cannot talk to this server: it announces messages of ${maxMessageBytes} bytes, at most ${LIMITS.announcedMessageBytes} are taken`,
+  );
+}
+
 const utf8 = new TextEncoder();
 
-async function hmacKey(
-  token: string,
-  usage: "sign" | "verify",
-): Promise<CryptoKey> {
+async function hmacKey(token: string): Promise<CryptoKey> {
   // An empty key is refused by Web Crypto; an empty token proves nothing anyway.
   const raw = utf8.encode(token === "" ? "\0" : token);
-  return await crypto.subtle.importKey(
-    "raw",
-    raw,
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    [
-      usage,
-    ],
-  );
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  return await crypto.subtle.importKey("raw", raw, algorithm, false, ["sign"]);
 }
 
 function proofInput(
@@ -311,24 +347,34 @@ async function prove(
   client: Uint8Array,
   server: Uint8Array,
 ): Promise<Uint8Array> {
-  const key = await hmacKey(token, "sign");
+  const key = await hmacKey(token);
   return new Uint8Array(
     await crypto.subtle.sign("HMAC", key, proofInput(client, server)),
   );
 }
 
-/** Web Crypto compares in constant time (PROTOCOL 3.2). */
+/** What stands in an AUTH; nothing for any other message. */
+function proofIn(answer: Message): Uint8Array {
+  return answer.type === "AUTH" ? answer.proof : NO_PROOF.proof;
+}
+
+/**
+ * The same steps for every wrong proof, of whatever length: neither the answer nor
+ * its time tells what is wrong (PROTOCOL 3.2).
+ */
 async function checkProof(
   token: string,
   client: Uint8Array,
   server: Uint8Array,
-  auth: Auth,
+  given: Uint8Array,
 ): Promise<void> {
-  const key = await hmacKey(token, "verify");
-  const proof = new Uint8Array(auth.proof);
-  if (
-    await crypto.subtle.verify("HMAC", key, proof, proofInput(client, server))
-  ) return;
+  const proof = given.slice();
+  const expected = await prove(token, client, server);
+  let difference = proof.length ^ expected.length;
+  for (let i = 0; i < expected.length; i++) {
+    difference |= (proof[i] ?? 0) ^ expected[i];
+  }
+  if (difference === 0) return;
   throw new MomError(
     "unauthorized",
     "Cannot connect: the proof does not fit the token",

@@ -41,6 +41,48 @@ export const LIMITS = {
   valueDepth: 64,
   /** Arrays and maps inside one another in a frame, its outer array included. */
   frameDepth: 8,
+  /** Characters of a text in a frame, as JavaScript counts them. */
+  textLength: 4_096,
+  /** Elements of all arrays of a frame together. */
+  frameElements: 1_048_576,
+  /** Entries of a map in a frame. */
+  mapEntries: 256,
+  /** Ranges in one ACK. */
+  ackRanges: 4_096,
+  /** Ranges that ATTACH lists as known. */
+  knownRanges: 131_072,
+  /** Messages that an app's ATTACH lists as known. */
+  knownOffsets: 262_144,
+  /** Ranges that a daemon keeps for a user until the broker has confirmed them. */
+  markRanges: 262_144,
+  /** Ranges above its floor that a reader's set of settled offsets may have. */
+  settledRanges: 262_144,
+  /** Of PONGs and ERRORs that wait to be read; a client ends the connection then. */
+  unreadAnswerBytes: 1024 * 1024,
+  /** Waiting to be read by the other side: nothing more is delivered to it. */
+  unreadDeliverBytes: 8 * 1024 * 1024,
+  /** Waiting to be read by the other side: a server reads nothing more of it. */
+  unreadBytes: 16 * 1024 * 1024,
+  /** Users of one machine, or of all direct handles. */
+  usersPerMachine: 65_536,
+  /** Subscriptions of a user, with those that ended and have something pending. */
+  subscriptionsPerUser: 10_000,
+  /** Topics of a broker. */
+  topics: 1_000_000,
+  /** Topics that one producer has published to. */
+  topicsPerProducer: 65_536,
+  /** Pairs of producer and topic that a daemon keeps a sequence for. */
+  streams: 262_144,
+  /** Producers introduced on one connection that have not ended. */
+  producersPerLink: 131_072,
+  /** Machines that a broker knows. */
+  machines: 65_536,
+  /** SUBSCRIBE and UNSUBSCRIBE on their way from one daemon to its broker. */
+  forwardedRequests: 1_024,
+  /** How long messages may be meant to live: a hundred years. */
+  expiresMs: 100 * 365.25 * 24 * 60 * 60 * 1000,
+  /** Largest message that a client lets a server announce. */
+  announcedMessageBytes: 1024 * 1024 * 1024,
   /** Name of a user or machine. */
   nameBytes: 64,
   /** Topic or filter. */

@@ -12,6 +12,10 @@
 
 import * as v from "../deps/valibot.ts";
 import { MomError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+
+/** The largest of the kinds in `outcomes`. */
+const LAST_OUTCOME = 7;
 
 /** Whether a value fits for certain; `false`: the schema decides, and says why not. */
 type Quick = (value: unknown) => boolean;
@@ -40,7 +44,10 @@ const nullableUint = quick(
   v.nullable(uint),
   (value) => value === null || isUint(value),
 );
-const text = quick(v.string(), (value) => typeof value === "string");
+const text = quick(
+  v.pipe(v.string(), v.maxLength(LIMITS.textLength)),
+  (value) => typeof value === "string" && value.length <= LIMITS.textLength,
+);
 const bytes = quick(v.instance(Uint8Array<ArrayBufferLike>), isBytes);
 const id = quick(
   v.pipe(bytes, v.check((value) => value.length === 16, "must be 16 bytes")),
@@ -55,24 +62,33 @@ const attributes = quick(
 const details = v.nullable(
   v.map(v.union([v.string(), v.number()]), v.unknown()),
 );
-function isUints(value: unknown, multipleOf: number): boolean {
-  return Array.isArray(value) && value.length % multipleOf === 0 &&
-    value.every(isUint);
-}
-const multiple = (of: number) =>
-  v.check(
-    (value: number[]) => value.length % of === 0,
-    `must have a length that is a multiple of ${of}`,
+/** A list of whole numbers, checked as one: a schema for each would take long. */
+const numbers = (of: number, groupsMax: number) =>
+  v.pipe(
+    v.custom<number[]>(isUintList, "must be a list of whole numbers from 0"),
+    v.check(
+      (list) => list.length % of === 0 && list.length <= of * groupsMax,
+      `must have a length that is a multiple of ${of}, at most ${
+        of * groupsMax
+      }`,
+    ),
   );
 /** Flat list of `kind, logId, from, to`: what became of which offsets (PROTOCOL 7.2). */
-const outcomes = quick(
-  v.pipe(v.array(uint), multiple(4)),
-  (value) => isUints(value, 4),
-);
+const outcomes = (firstKind: number, rangesMax: number) =>
+  quick(
+    v.pipe(
+      numbers(4, rangesMax),
+      v.check(
+        (list) => areOutcomes(list, firstKind),
+        `must have kinds from ${firstKind} to ${LAST_OUTCOME}, and no range whose end lies before its beginning`,
+      ),
+    ),
+    (value) => isGroups(value, 4, rangesMax) && areOutcomes(value, firstKind),
+  );
 /** Flat list of `ref, flags` (PROTOCOL 6.1). */
 const targets = quick(
-  v.pipe(v.array(uint), multiple(2)),
-  (value) => isUints(value, 2),
+  numbers(2, LIMITS.usersPerMachine),
+  (value) => isGroups(value, 2, LIMITS.usersPerMachine),
 );
 const request = uint;
 const ref = uint;
@@ -125,12 +141,7 @@ const hello = declare(1, "HELLO", {
   credit: uint,
 });
 const challenge = declare(2, "CHALLENGE", { nonce: id });
-const auth = declare(3, "AUTH", {
-  proof: v.pipe(
-    bytes,
-    v.check((value) => value.length === 32, "must be 32 bytes"),
-  ),
-});
+const auth = declare(3, "AUTH", { proof: bytes });
 const welcome = declare(4, "WELCOME", {
   version: uint,
   software: text,
@@ -165,7 +176,7 @@ const attach = declare(10, "ATTACH", {
   create: v.boolean(),
   handle: id,
   credit: uint,
-  known: outcomes,
+  known: outcomes(0, LIMITS.knownRanges),
 });
 const attached = declare(11, "ATTACHED", {
   request,
@@ -231,7 +242,11 @@ const gap = declare(20, "GAP", {
   to: uint,
   reason: text,
 });
-const ack = declare(21, "ACK", { ref, number: uint, outcomes });
+const ack = declare(21, "ACK", {
+  ref,
+  number: uint,
+  outcomes: outcomes(1, LIMITS.ackRanges),
+});
 const confirm = declare(22, "CONFIRM", { ref, number: uint });
 const credit = declare(23, "CREDIT", { ref: nullableUint, total: uint });
 
@@ -327,13 +342,13 @@ export function messageKind(type: Message["type"]): MessageKind {
  * Turns the content of a frame into a message.
  *
  * @param content The decoded CBOR item.
- * @throws {MomError} `unsupported` for an unknown op, else `bad_message` that
- *   names message, field and rule.
+ * @throws {MomError} `bad_frame` when it has no op, `unsupported` for an unknown
+ *   one, else `bad_message` that names message, field and rule.
  */
 export function parseMessage(content: unknown): Message {
   if (!Array.isArray(content) || typeof content[0] !== "number") {
     throw new MomError(
-      "bad_message",
+      "bad_frame",
       "Cannot read frame: content is no array that begins with an op",
     );
   }
@@ -373,6 +388,31 @@ function badField(message: string, field: string, rule: string): MomError {
     "bad_message",
     `Cannot read ${message}: field "${field}": ${rule}`,
   );
+}
+
+function isGroups(
+  value: unknown,
+  of: number,
+  groupsMax: number,
+): value is number[] {
+  return isUintList(value) && value.length % of === 0 &&
+    value.length <= of * groupsMax;
+}
+
+function isUintList(value: unknown): value is number[] {
+  if (!Array.isArray(value)) return false;
+  for (const each of value) {
+    if (!Number.isSafeInteger(each) || each < 0) return false;
+  }
+  return true;
+}
+
+function areOutcomes(list: readonly number[], firstKind: number): boolean {
+  for (let i = 0; i < list.length; i += 4) {
+    if (list[i] < firstKind || list[i] > LAST_OUTCOME) return false;
+    if (list[i + 2] > list[i + 3]) return false;
+  }
+  return true;
 }
 
 /** The request number of frame content that did not parse, if it has one; so that the ERROR can name it. */

@@ -7,17 +7,25 @@
  * rest gathers in a second buffer, and the two change places.
  *
  * Reading: the next chunk is asked for only when the handler has taken the last
- * one; that is all the flow control that a publisher meets (PROTOCOL 1.2).
+ * one; that is all the flow control that a publisher meets (PROTOCOL 1.2). Who
+ * sends and does not read what comes back is not read either, or is cut off
+ * (PROTOCOL 1.3).
  *
  * @module
  */
 
 import type { ByteStream } from "./byte_stream.ts";
-import { type CborItem, CborWriter, decodeFrameFields } from "./cbor.ts";
+import {
+  type CborItem,
+  CborWriter,
+  decodeFrameFields,
+  FRAME_BOUNDS,
+} from "./cbor.ts";
 import type { Clock } from "./clock.ts";
 import { MomError } from "./errors.ts";
 import { FrameReader, writeFrame } from "./frames.ts";
 import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
+import { LIMITS } from "./limits.ts";
 import { type Message, parseMessage, requestOf } from "./messages.ts";
 
 /** What an endpoint does with a conversation. */
@@ -32,6 +40,13 @@ export interface PeerHandlers {
   onClose(reason: MomError | null): void;
   /** A defect of ours surfaced while a message was handled; the other side got `internal`. */
   onDefect?(error: unknown): void;
+  /** There was too much that the other side had not read; now there is not. */
+  onDrained?(): void;
+  /**
+   * Before `open`: a frame that is no message, or none for an opening. Whether that
+   * is dealt with; else the conversation ends.
+   */
+  onMisfit?(): boolean;
 }
 
 /** What a peer stands on. */
@@ -41,12 +56,34 @@ export interface PeerOptions {
   heartbeats: Heartbeats;
   /** Largest frame in bytes. */
   frameBytesMax: number;
+  /**
+   * Whether it accepted the connection. A server stops reading whom it cannot
+   * write to; a client, which must go on reading, cuts it off.
+   *
+   * @default {false}
+   */
+  isServer?: boolean;
+  /**
+   * Whether it begins with an opening: until `open` every refusal ends it, and there
+   * are no life signs.
+   *
+   * @default {false}
+   */
+  isOpening?: boolean;
 }
 
 /** A buffer that grew beyond this is given back after its write. */
 const BUFFER_KEPT_BYTES = 1024 * 1024;
 /** How long `close` waits for the last bytes to leave. */
 const CLOSE_MS = 1_000;
+/** How long a server reads on after the ERROR that ends a conversation. */
+const LINGER_MS = 50;
+/** A frame of more bytes than that is one whose refusal costs time. */
+const LARGE_FRAME_BYTES = 16 * 1024;
+/** How many times as long as large frames took that were refused, a connection rests. */
+const REFUSAL_RESTS = 4;
+/** Others get their turn after so long with the frames of one. */
+const SLICE_MS = 10;
 
 /** One end of a conversation. */
 export class Peer implements Heartbeating {
@@ -65,6 +102,18 @@ export class Peer implements Heartbeating {
   #heard: (() => void)[] = [];
   #drained: (() => void)[] = [];
   #pings = 0;
+  readonly #isServer: boolean;
+  /** The last ERROR is on its way. */
+  #isEnding = false;
+  #isOpening: boolean;
+  /** Bytes of PONGs and ERRORs that were not all taken by the stream. */
+  #answerBytes = 0;
+  /** Time spent on large frames that were refused. */
+  #refusedMs = 0;
+  /** The other side has too much unread. */
+  #isClogged = false;
+  /** Nothing is read until it is drained. */
+  #isPaused = false;
   /** When something was last heard, on the monotonic clock. */
   heardMs: number;
 
@@ -73,6 +122,8 @@ export class Peer implements Heartbeating {
     this.#clock = options.clock;
     this.#heartbeats = options.heartbeats;
     this.#reader = new FrameReader(options.frameBytesMax);
+    this.#isServer = options.isServer ?? false;
+    this.#isOpening = options.isOpening ?? false;
     this.heardMs = options.clock.monotonicMs();
   }
 
@@ -96,6 +147,13 @@ export class Peer implements Heartbeating {
     return this.#filling.length + this.#writingBytes;
   }
 
+  /** Whether so much waits to be read by the other side that deliveries must wait. */
+  get isClogged(): boolean {
+    if (this.bufferedBytes <= LIMITS.unreadDeliverBytes) return false;
+    this.#isClogged = true;
+    return true;
+  }
+
   /** The limit for frames from now on (PROTOCOL 2.2). */
   set frameBytesMax(bytes: number) {
     this.#reader.limit = bytes;
@@ -107,15 +165,25 @@ export class Peer implements Heartbeating {
    */
   async run(handlers: PeerHandlers): Promise<void> {
     this.#handlers = handlers;
-    this.#heartbeats.add(this);
+    if (!this.#isOpening) this.#heartbeats.add(this);
     while (!this.#closed) {
       const chunk = await this.#stream.read();
       if (chunk === null) break;
+      // Behind an error nothing counts; it is read all the same, see `#endLater`.
+      if (this.#isEnding) continue;
       this.#hear();
       const pending = this.#take(chunk as Uint8Array<ArrayBuffer>);
       if (pending !== null) await pending;
     }
     this.#end(this.#reason);
+  }
+
+  /** The opening is over: wrong requests are answered from now on, and silence is noticed. */
+  open(): void {
+    if (!this.#isOpening || this.#closed) return;
+    this.#isOpening = false;
+    this.#hear();
+    this.#heartbeats.add(this);
   }
 
   /** Replaces the handlers from the next message on. */
@@ -136,21 +204,22 @@ export class Peer implements Heartbeating {
     request: number | null,
     details: Map<string, CborItem> | null = null,
   ): void {
-    this.send({
+    this.#answer({
       type: "ERROR",
       request,
       code: error.code,
-      message: error.message,
+      message: error.message.slice(0, LIMITS.textLength),
       details,
     });
   }
 
   /** Answers with ERROR and ends the conversation. */
   fail(error: MomError, request: number | null = null): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isEnding) return;
+    this.#isEnding = true;
     this.#reason ??= error;
     this.refuse(error, request);
-    void this.close();
+    void this.#endLater();
   }
 
   /** Resolves to whether anything is heard within `timeoutMs` after a PING. */
@@ -180,14 +249,7 @@ export class Peer implements Heartbeating {
   /** Sends what is queued, waiting for at most a second, then ends. */
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#flush();
-    if (this.bufferedBytes > 0) {
-      let giveUp: (() => void) | undefined;
-      const timer = this.#clock.setTimer(CLOSE_MS, () => giveUp?.());
-      const late = new Promise<void>((resolve) => giveUp = resolve);
-      await Promise.race([this.drained(), late]);
-      timer.cancel();
-    }
+    await this.#handedOn();
     this.#end(this.#reason);
   }
 
@@ -213,6 +275,32 @@ export class Peer implements Heartbeating {
     );
   }
 
+  /**
+   * A socket that is closed with something unread takes back what it has sent: the
+   * other side would never see the ERROR. So it is read on for a moment.
+   */
+  async #endLater(): Promise<void> {
+    await this.#handedOn();
+    if (this.#isServer && !this.#closed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = this.#clock.setTimer(LINGER_MS, resolve);
+      this.#heard.push(resolve);
+      await promise;
+      timer.cancel();
+    }
+    this.#end(this.#reason);
+  }
+
+  /** Resolves when the stream has what is queued, or after a second. */
+  async #handedOn(): Promise<void> {
+    this.#flush();
+    if (this.bufferedBytes === 0) return;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimer(CLOSE_MS, resolve);
+    await Promise.race([this.drained(), late]);
+    timer.cancel();
+  }
+
   #hear(): void {
     this.heardMs = this.#clock.monotonicMs();
     if (this.#heard.length === 0) return;
@@ -226,7 +314,8 @@ export class Peer implements Heartbeating {
   }
 
   #takeFrames(): Promise<void> | null {
-    while (!this.#closed) {
+    const beganMs = this.#clock.monotonicMs();
+    while (!this.#closed && !this.#isEnding) {
       let content: Uint8Array | null;
       try {
         content = this.#reader.next();
@@ -235,7 +324,7 @@ export class Peer implements Heartbeating {
         return null;
       }
       if (content === null) return null;
-      const pending = this.#takeFrame(content);
+      const pending = this.#takeFrame(content) ?? this.#rest(beganMs);
       if (pending !== null) {
         return pending.then(() => this.#takeFrames() ?? undefined);
       }
@@ -243,10 +332,30 @@ export class Peer implements Heartbeating {
     return null;
   }
 
+  /** A pause before the next frame, if there is a reason for one. */
+  #rest(beganMs: number): Promise<void> | null {
+    if (this.#isServer && this.bufferedBytes > LIMITS.unreadBytes) {
+      return this.#untilRead();
+    }
+    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
+    if (!isDue && this.#refusedMs === 0) return null;
+    const restMs = Math.ceil(this.#refusedMs * REFUSAL_RESTS);
+    this.#refusedMs = 0;
+    return new Promise((resolve) => this.#clock.setTimer(restMs, resolve));
+  }
+
+  async #untilRead(): Promise<void> {
+    this.#isPaused = true;
+    await this.drained(LIMITS.unreadBytes / 2);
+    this.#isPaused = false;
+  }
+
   #takeFrame(content: Uint8Array): Promise<void> | null {
+    const isLarge = content.length > LARGE_FRAME_BYTES;
+    const beganMs = isLarge ? this.#clock.monotonicMs() : 0;
     let fields: unknown;
     try {
-      fields = decodeFrameFields(content);
+      fields = decodeFrameFields(content, FRAME_BOUNDS);
     } catch (error) {
       this.fail(new MomError("bad_frame", asMomError(error).message));
       return null;
@@ -257,15 +366,39 @@ export class Peer implements Heartbeating {
     } catch (error) {
       const refusal = asMomError(error);
       if (refusal.code === "bad_frame") this.fail(refusal);
-      else this.refuse(refusal, requestOf(fields));
+      else this.#misfit(refusal, requestOf(fields));
+      if (isLarge) this.#refusedMs += this.#clock.monotonicMs() - beganMs;
       return null;
     }
-    if (message.type === "PING") {
-      this.send({ type: "PONG", token: message.token });
+    if (message.type === "PING" || message.type === "PONG") {
+      if (this.#isOpening) this.#misfit(tooEarly(message), null);
+      else if (message.type === "PING") {
+        this.#answer({ type: "PONG", token: message.token });
+      }
       return null;
     }
-    if (message.type === "PONG") return null;
     return this.#handle(message);
+  }
+
+  /** A frame that is none of the messages that may come now. */
+  #misfit(refusal: MomError, request: number | null): void {
+    if (!this.#isOpening) return this.refuse(refusal, request);
+    if (this.#handlers?.onMisfit?.() !== true) this.fail(refusal, request);
+  }
+
+  /** What the other side can have us send as often as it likes is counted. */
+  #answer(message: Message): void {
+    const before = this.#filling.length;
+    this.send(message);
+    if (this.#isServer) return;
+    this.#answerBytes += Math.max(0, this.#filling.length - before);
+    if (this.#answerBytes <= LIMITS.unreadAnswerBytes) return;
+    this.abort(
+      new MomError(
+        "bad_message",
+        `Connection to ${this.remote} given up: it reads no answers`,
+      ),
+    );
   }
 
   #handle(message: Message): Promise<void> | null {
@@ -298,6 +431,7 @@ export class Peer implements Heartbeating {
       return;
     }
     const full = this.#filling;
+    this.#answerBytes = 0;
     this.#filling = this.#spare;
     this.#writingBytes = full.length;
     this.#writing = this.#stream.write(full.view()).then(
@@ -318,12 +452,21 @@ export class Peer implements Heartbeating {
   #written(buffer: CborWriter): void {
     this.#writing = null;
     this.#writingBytes = 0;
+    // Who is not read and reads is alive, though it cannot say so.
+    if (this.#isPaused) this.#hear();
     const isLarge = buffer.length > BUFFER_KEPT_BYTES;
     buffer.reset();
     this.#spare = isLarge ? new CborWriter() : buffer;
     this.#flush();
     if (this.#drained.length > 0) {
       for (const wake of this.#drained.splice(0)) wake();
+    }
+    if (
+      this.#isClogged && !this.#closed &&
+      this.bufferedBytes <= LIMITS.unreadDeliverBytes / 2
+    ) {
+      this.#isClogged = false;
+      this.#handlers?.onDrained?.();
     }
   }
 
@@ -336,6 +479,13 @@ export class Peer implements Heartbeating {
     for (const heard of this.#heard.splice(0)) heard();
     this.#handlers?.onClose(reason);
   }
+}
+
+function tooEarly(message: Message): MomError {
+  return new MomError(
+    "bad_message",
+    `Cannot open the conversation: ${message.type} comes too early`,
+  );
 }
 
 function asMomError(error: unknown): MomError {

@@ -10,7 +10,9 @@
 
 import type { ByteStream } from "../protocol/byte_stream.ts";
 
-/** Bytes of a connection's first chunk. */
+/** Bytes of a connection's first chunk: it may never say a thing. */
+export const CHUNK_BYTES_FIRST = 4 * 1024;
+/** Bytes of the next ones. */
 export const CHUNK_BYTES_MIN = 64 * 1024;
 /** Bytes of a chunk once whole chunks come in at once. */
 export const CHUNK_BYTES_MAX = 256 * 1024;
@@ -34,7 +36,7 @@ export class ConnStream implements ByteStream {
   readonly #conn: Deno.Conn;
   #chunk: Uint8Array = new Uint8Array(0);
   #filled = 0;
-  #chunkBytes = CHUNK_BYTES_MIN;
+  #chunkBytes = CHUNK_BYTES_FIRST;
   #isClosed = false;
   #isWriting = false;
 
@@ -61,6 +63,7 @@ export class ConnStream implements ByteStream {
     if (count === space.length && this.#chunkBytes < CHUNK_BYTES_MAX) {
       this.#chunkBytes *= 2;
     }
+    this.#chunkBytes = Math.max(this.#chunkBytes, CHUNK_BYTES_MIN);
     this.#filled += count;
     return space.subarray(0, count);
   }
@@ -96,7 +99,7 @@ export class ConnStream implements ByteStream {
 
   #space(): Uint8Array {
     const rest = this.#chunk.length - this.#filled;
-    if (rest < CHUNK_REST_BYTES_MIN) {
+    if (rest < Math.min(CHUNK_REST_BYTES_MIN, this.#chunk.length / 4 || 1)) {
       this.#chunk = new Uint8Array(this.#chunkBytes);
       this.#filled = 0;
     }

@@ -4,8 +4,11 @@
  * @module
  */
 
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import { epochOf, logNumberOf } from "../../protocol/log_id.ts";
 import { OUTCOME } from "../../protocol/messages.ts";
+import { checkNoCustody } from "../../protocol/outcomes_check.ts";
 import { OffsetSet } from "../../protocol/offset_set.ts";
 import { resultOf, RESULTS } from "./counts.ts";
 import type { Flow } from "./flow.ts";
@@ -27,9 +30,26 @@ export class Acknowledging {
     number: number,
     outcomes: readonly number[],
   ): void {
-    this.apply(flow.user, outcomes, flow.session.role === "daemon");
+    const isDaemon = flow.session.role === "daemon";
+    this.check(flow.user, outcomes, isDaemon);
+    this.apply(flow.user, outcomes, isDaemon);
     release(flow, outcomes);
     this.#confirmLater(flow, number);
+  }
+
+  /**
+   * Refuses outcomes that cannot be, before anything is changed.
+   *
+   * @param user `undefined`: there is none yet.
+   * @throws {MomError} `bad_message`: custody of an app, or too many gaps.
+   */
+  check(
+    user: User | undefined,
+    outcomes: readonly number[],
+    mayTakeCustody: boolean,
+  ): void {
+    if (!mayTakeCustody) checkNoCustody(outcomes);
+    if (user !== undefined) this.#checkGaps(user, outcomes);
   }
 
   /**
@@ -135,6 +155,23 @@ export class Acknowledging {
     }
   }
 
+  /** What is written down with every change must not fall into a million pieces. */
+  #checkGaps(user: User, outcomes: readonly number[]): void {
+    const most = LIMITS.settledRanges - outcomes.length / 4;
+    const isNear = (reader: Reader) => gapsOf(reader) > most;
+    if (!someReader(user, outcomes, isNear)) return;
+    const more = new Map<number, number>();
+    for (let i = 1; i < outcomes.length; i += 4) {
+      const log = logNumberOf(outcomes[i]);
+      more.set(log, (more.get(log) ?? 0) + 1);
+    }
+    for (const [log, count] of more) {
+      const reader = user.readers.get(log);
+      if (reader === undefined) continue;
+      if (gapsOf(reader) + count > LIMITS.settledRanges) throw tooMany(reader);
+    }
+  }
+
   #settle(reader: Reader, from: number, to: number, kind: number): void {
     const result = resultOf(kind);
     if (result === null) return;
@@ -223,4 +260,29 @@ function inCustody(
   }
   if (at < to) found.push([at, to]);
   return found;
+}
+
+function gapsOf({ settled, custody }: Reader): number {
+  return Math.max(settled.rangeCount, custody.rangeCount);
+}
+
+/** Whether it holds for the reader of any outcome. */
+function someReader(
+  user: User,
+  outcomes: readonly number[],
+  holds: (reader: Reader) => boolean,
+): boolean {
+  for (let i = 1; i < outcomes.length; i += 4) {
+    const reader = user.readers.get(logNumberOf(outcomes[i]));
+    if (reader !== undefined && holds(reader)) return true;
+  }
+  return false;
+}
+
+function tooMany(reader: Reader): MomError {
+  return new MomError(
+    "bad_message",
+    `Cannot acknowledge for "${reader.user.id}": what is settled of ` +
+      `"${reader.topic.name}" would have more than ${LIMITS.settledRanges} gaps`,
+  );
 }

@@ -6,6 +6,7 @@
  */
 
 import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import type { Attach } from "../../protocol/messages.ts";
 import { checkName, DIRECT_MACHINE, userOf } from "../../protocol/names.ts";
 import type { Acknowledging } from "./acknowledging.ts";
@@ -59,6 +60,11 @@ export class Attaching {
   attach(session: Session, message: Attach): void {
     checkName("user", message.name);
     this.#checkRef(session, message);
+    this.#acknowledging.check(
+      this.#state.users.get(userOf(message.name, session.machine)),
+      message.known,
+      session.role === "daemon",
+    );
     const user = this.#userFor(session, message);
     this.#evict(session, message, user);
     const held = this.#acknowledging.apply(
@@ -136,6 +142,9 @@ export class Attaching {
   lost(session: Session): void {
     session.isLost = true;
     for (const flow of [...session.flows.values()]) this.#unbind(flow);
+    for (const producer of session.producers) {
+      this.#state.producers.forgetUnused(producer);
+    }
     session.dismiss();
     this.#state.commits.finish();
   }
@@ -192,11 +201,22 @@ export class Attaching {
     );
   }
 
+  /** Users are kept until they are destroyed, so there is a limit to them. */
+  #checkRoom(id: string, machine: string): void {
+    const count = this.#state.userCountOf(machine);
+    if (count < LIMITS.usersPerMachine) return;
+    throw new MomError(
+      "storage_full",
+      `Cannot attach "${id}": its machine has ${count} users, which is the most`,
+    );
+  }
+
   #userFor(session: Session, message: Attach): User {
     const id = userOf(message.name, session.machine);
     const user = this.#state.users.get(id);
     if (user === undefined) {
       if (!message.create) throw expired(id);
+      this.#checkRoom(id, session.machine);
       return this.#state.createUser(
         message.name,
         session.machine,

@@ -81,7 +81,7 @@ export class CatchUp {
   }
 
   #hasCredit(flow: Flow): boolean {
-    if (flow.credit.left > 0 && flow.session.credit.left > 0) return true;
+    if (flow.credit.left > 0 && flow.session.creditLeft > 0) return true;
     this.#block(flow);
     return false;
   }
@@ -125,7 +125,7 @@ export class CatchUp {
     // What is committed while the read runs may lie behind something that this
     // read was not asked for: it waits for the next one.
     const upTo = this.#state.store.position;
-    const room = Math.min(flow.credit.left, flow.session.credit.left);
+    const room = Math.min(flow.credit.left, flow.session.creditLeft);
     const bytes = Math.max(READ_BYTES_MIN, Math.min(READ_BYTES_MAX, room));
     const results = this.#state.store.readCached(wants, bytes) ??
       await this.#state.store.readInOrder(wants, bytes);
@@ -226,7 +226,7 @@ export class CatchUp {
   #block(flow: Flow): void {
     flow.isBlocked = true;
     const { session } = flow;
-    if (session.credit.left < flow.credit.left || !session.credit.isFree) {
+    if (session.creditLeft < flow.credit.left || !session.isFree) {
       session.waiting.add(flow);
     }
   }
@@ -239,7 +239,7 @@ export class CatchUp {
     meta: ItemMeta,
     blob: number,
   ): Promise<void> {
-    if (!flow.credit.isFree || !flow.session.credit.isFree) {
+    if (!flow.credit.isFree || !flow.session.isFree) {
       return this.#block(flow);
     }
     let body: Uint8Array;
@@ -303,10 +303,10 @@ export class CatchUp {
   /** The part of a batch that fits, or its first record if nothing else is on its way. */
   #fitting(flow: Flow, batch: Batch): Batch | null {
     const { session } = flow;
-    const most = Math.min(flow.credit.left, session.credit.left) - costOf(0);
+    const most = Math.min(flow.credit.left, session.creditLeft) - costOf(0);
     if (batch.body.length <= most) return batch;
     const { bytes, count } = cutBatch(batch.body, most);
-    if (bytes > most && !(flow.credit.isFree && session.credit.isFree)) {
+    if (bytes > most && !(flow.credit.isFree && session.isFree)) {
       return null;
     }
     return { ...batch, count, body: batch.body.subarray(0, bytes) };

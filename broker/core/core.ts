@@ -12,11 +12,12 @@ import type { StatusQuery, StatusReport } from "../../program/status.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type { Ack, Attach, Message } from "../../protocol/messages.ts";
-import { splitUser, userOf } from "../../protocol/names.ts";
+import { checkName, splitUser, userOf } from "../../protocol/names.ts";
 import { Acknowledging } from "./acknowledging.ts";
 import { type AbsenceLimits, Attaching } from "./attaching.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import { Deliveries } from "./deliveries.ts";
+import type { Producer } from "./producers.ts";
 import { Publishing } from "./publishing.ts";
 import { purge, type PurgeReport, type PurgeWish } from "./purging.ts";
 import { Retention, type RetentionLimits } from "./retention.ts";
@@ -110,16 +111,17 @@ export class Core {
    *
    * @param machineKey Of a daemon's data folder; a new one means that its disk is
    *   lost. `null` for apps.
+   * @throws {MomError} `storage_full`: there are too many machines.
    */
   openSession(
     options: Omit<SessionOptions, "connectedMs">,
     machineKey: Uint8Array | null,
     outlet: Outlet,
   ): Session {
+    if (machineKey !== null) this.#checkMachine(options.machine, machineKey);
     const connectedMs = this.#state.nowMs();
     const session = new Session({ ...options, connectedMs }, outlet);
     this.#sessions.add(session);
-    if (machineKey !== null) this.#checkMachine(options.machine, machineKey);
     return session;
   }
 
@@ -127,6 +129,11 @@ export class Core {
   sessionLost(session: Session): void {
     if (!this.#sessions.delete(session)) return;
     this.#attaching.lost(session);
+  }
+
+  /** What waited to be read by the other side has gone: deliveries go on. */
+  sessionDrained(session: Session): void {
+    this.#deliveries.unblockSession(session);
   }
 
   /** The session that has to be found dead before `message` can be taken. */
@@ -264,21 +271,50 @@ export class Core {
       throw new MomError("bad_message", "Cannot introduce: this is no daemon");
     }
     const name = user.includes("@") ? ownName(session, user) : user;
+    checkName("user", name);
+    const size = session.producerCount;
+    const isNew = session.producer(id) === undefined;
+    if (isNew && size >= LIMITS.producersPerLink) {
+      throw new MomError(
+        "storage_full",
+        `Cannot introduce another producer: ${size} are, which is the most`,
+      );
+    }
     const sender = userOf(name, session.machine);
     const nowMs = this.#state.nowMs();
+    const known = this.#state.producers.get(id);
+    if (known !== undefined) checkOwner(session, known);
     const producer = this.#state.producers.introduce(id, sender, nowMs);
     session.admit(producer);
     this.#state.commits.finish();
   }
 
   #ended(session: Session, request: number, id: Uint8Array): void {
-    const producer = session.producer(id) ??
-      (session.role === "daemon" ? this.#state.producers.get(id) : undefined);
-    if (producer !== undefined) this.#state.producers.forget(producer);
+    if (session.role !== "daemon") {
+      throw new MomError(
+        "bad_message",
+        "Cannot end a producer: an app's ends with DETACH",
+      );
+    }
+    const producer = session.producer(id) ?? this.#state.producers.get(id);
+    if (producer !== undefined) {
+      checkOwner(session, producer);
+      this.#state.producers.forget(producer);
+    }
     session.dismiss(id);
     this.#state.commits.whenDone(() => session.send({ type: "OK", request }));
     this.#state.commits.finish();
   }
+}
+
+/** Whose producer it is may not be told by another machine. */
+function checkOwner(session: Session, producer: Producer): void {
+  const { machine } = splitUser(producer.sender);
+  if (machine === session.machine) return;
+  throw new MomError(
+    "bad_message",
+    `Cannot take the message: the producer belongs to machine "${machine}"`,
+  );
 }
 
 function ownName(session: Session, user: string): string {

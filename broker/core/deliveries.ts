@@ -69,6 +69,11 @@ export class Deliveries {
   /** A session has more credit. */
   grantSession(session: Session, total: number): void {
     session.credit.grant(total);
+    this.unblockSession(session);
+  }
+
+  /** A session can take more. */
+  unblockSession(session: Session): void {
     for (const flow of [...session.waiting]) {
       session.waiting.delete(flow);
       this.#unblock(flow);
@@ -109,7 +114,7 @@ export class Deliveries {
     const cost = costOf(batch.body.length);
     const isFirst = session.targets.length === 0;
     if (
-      flow.credit.left < cost || (isFirst && session.credit.left < cost)
+      flow.credit.left < cost || (isFirst && session.creditLeft < cost)
     ) return this.#fallBehind(flow, reader);
     if (isExpired(batch.meta, this.#state.nowMs())) {
       reader.next = end;

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import type { Commits } from "./commits.ts";
 import { type Entity, EntryReader, type Field, TABLES } from "./entries.ts";
@@ -48,10 +50,20 @@ export class Machines {
     }
   }
 
-  /** Compares a machine's key with the one known, and keeps the new one. */
+  /**
+   * Compares a machine's key with the one known, and keeps the new one.
+   *
+   * @throws {MomError} `storage_full`: there are too many machines.
+   */
   check(name: string, machineKey: Uint8Array): KeyCheck {
     const known = this.#byName.get(name);
     if (known === undefined) {
+      if (this.#byName.size >= LIMITS.machines) {
+        throw new MomError(
+          "storage_full",
+          `Cannot welcome machine "${name}": this broker knows ${this.#byName.size}, which is the most`,
+        );
+      }
       const machine = new Machine(this.#nextKey++, name, machineKey.slice());
       this.#byName.set(name, machine);
       this.#commits.changed(machine);

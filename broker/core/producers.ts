@@ -46,6 +46,8 @@ export class Producer implements Entity {
   sender: string;
   /** The day of its last publish, since 1970. */
   lastSeenDay: number;
+  /** It has an entry: from its first publish on. */
+  isStored = false;
   /** Its sequences by log. */
   readonly sequences = new Map<number, Sequence>();
   /** An item's meta without attributes, once made. */
@@ -79,6 +81,7 @@ export class Producers {
       const entry = new EntryReader("producers", bytes);
       const id = entry.bytes();
       const producer = new Producer(key, id, entry.text(), entry.number());
+      producer.isStored = true;
       byKey.set(key, producer);
       this.#byId.set(id.toHex(), producer);
       this.#nextKey = Math.max(this.#nextKey, key + 1);
@@ -99,7 +102,10 @@ export class Producers {
     return this.#byId.size;
   }
 
-  /** The producer with that id; a new one if need be. */
+  /**
+   * The producer with that id; a new one if need be. That one is not stored before
+   * it publishes: introducing costs nothing that lasts.
+   */
   introduce(id: Uint8Array, sender: string, nowMs: number): Producer {
     const hex = id.toHex();
     const day = Math.floor(nowMs / DAY_MS);
@@ -107,12 +113,11 @@ export class Producers {
     if (producer === undefined) {
       producer = new Producer(this.#nextKey++, id.slice(), sender, day);
       this.#byId.set(hex, producer);
-      this.#commits.changed(producer);
     } else if (producer.sender !== sender || producer.lastSeenDay !== day) {
       producer.sender = sender;
       producer.lastSeenDay = day;
       producer.plainMeta = null;
-      this.#commits.changed(producer);
+      if (producer.isStored) this.#commits.changed(producer);
     }
     return producer;
   }
@@ -131,6 +136,9 @@ export class Producers {
     }
     sequence.last = last;
     this.#commits.changed(sequence);
+    if (producer.isStored) return;
+    producer.isStored = true;
+    this.#commits.changed(producer);
   }
 
   /** Forgets a producer that has ended. */
@@ -141,7 +149,13 @@ export class Producers {
       this.#commits.removed(sequence);
     }
     producer.sequences.clear();
-    this.#commits.removed(producer);
+    if (producer.isStored) this.#commits.removed(producer);
+    else producer.isGone = true;
+  }
+
+  /** Forgets a producer whose connection is gone before it published. */
+  forgetUnused(producer: Producer): void {
+    if (!producer.isStored && !producer.isGone) this.forget(producer);
   }
 
   /** A log is gone. */

@@ -13,20 +13,14 @@
 
 import {
   type Attributes,
-  checkAttributes,
   remainingMs,
   withRemaining,
 } from "../../protocol/attributes.ts";
-import {
-  countRecords,
-  cutBatch,
-  recordEnd,
-  splitOffset,
-} from "../../protocol/batch.ts";
+import { cutBatch, recordEnd, splitOffset } from "../../protocol/batch.ts";
 import { type ErrorCode, MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import { LEVEL, type Publish } from "../../protocol/messages.ts";
-import { checkTopic, isOwnTopic } from "../../protocol/topics.ts";
+import { checkBatch, checkPublishTopic } from "../../protocol/publish_check.ts";
 import { ITEM_BYTES_MAX } from "../../storage/store.ts";
 import { RESULTS } from "./counts.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -37,12 +31,12 @@ import type { State } from "./state.ts";
 import type { Topic } from "./topics.ts";
 import type { User } from "./users.ts";
 
-/** What a record may have beside its value: headers, and the heads around both. */
-const RECORD_EXTRA_BYTES = LIMITS.headerBytes + 1024;
 /** A publisher is made to wait when this much is not yet on disk. */
 const PRESSURE_BYTES = 8 * 1024 * 1024;
 /** A publisher is made to wait when large records of this size are being written. */
 const STAGED_BYTES_MAX = 16 * 1024 * 1024;
+/** What a PUBLISH takes in memory beside its batch. */
+const JOB_BYTES = 1024;
 
 /** A PUBLISH on its way. */
 interface Job {
@@ -103,7 +97,7 @@ export class Publishing {
       const line = this.#lines.get(producer);
       if (line !== undefined) {
         line.push(job);
-        this.#lineBytes += message.batch.length;
+        this.#lineBytes += costOf(message);
         return this.pressure();
       }
     }
@@ -156,10 +150,10 @@ export class Publishing {
     const { message, producer, session } = job;
     const topic = this.#state.topics.get(message.topic);
     if (topic === undefined) checkPublishTopic(message.topic);
-    this.#checkBatch(message);
-    const last = topic === undefined
-      ? 0
-      : producer.sequences.get(topic.log)?.last ?? 0;
+    checkBatch(message, this.#maxMessageBytes);
+    const sequence = topic && producer.sequences.get(topic.log);
+    if (sequence === undefined) this.#checkTopics(producer, topic);
+    const last = sequence?.last ?? 0;
     const known = last - message.firstSequence + 1;
     if (known >= message.count) {
       this.#receipt(session, message.request, null);
@@ -179,28 +173,21 @@ export class Publishing {
     return this.#accept(rest) ? null : rest;
   }
 
-  #checkBatch(message: Publish): void {
-    checkAttributes(message.attributes);
-    const { batch, count } = message;
-    const has = countRecords(batch);
-    if (has !== count) {
+  /** What a topic or a sequence takes stays for long, so there is a limit to them. */
+  #checkTopics(producer: Producer, topic: Topic | undefined): void {
+    const { topics } = this.#state;
+    if (topic === undefined && topics.size >= LIMITS.topics) {
       throw new MomError(
-        "bad_message",
-        `Cannot publish: the batch has ${has} records, not ${count}`,
+        "storage_full",
+        `Cannot publish to a new topic: this broker has ${topics.size}, which is the most`,
       );
     }
-    const limit = this.#maxMessageBytes + RECORD_EXTRA_BYTES;
-    if (batch.length <= limit) return;
-    for (let at = 0; at < batch.length;) {
-      const end = recordEnd(batch, at);
-      if (end - at > limit) {
-        throw new MomError(
-          "message_too_large",
-          `Cannot publish: a record of ${end - at} bytes, at most ${limit}`,
-        );
-      }
-      at = end;
-    }
+    const { size } = producer.sequences;
+    if (size < LIMITS.topicsPerProducer) return;
+    throw new MomError(
+      "storage_full",
+      `Cannot publish to another topic: this producer has published to ${size}, which is the most`,
+    );
   }
 
   #restOf(job: Job, known: number): Rest {
@@ -340,7 +327,7 @@ export class Publishing {
     while (true) {
       const job = line.shift();
       if (job === undefined) return;
-      this.#lineBytes -= job.message.batch.length;
+      this.#lineBytes -= costOf(job.message);
       try {
         const rest = this.#take(job);
         if (rest !== null) await this.#acceptAll(rest);
@@ -401,13 +388,8 @@ export class Publishing {
   }
 }
 
-function checkPublishTopic(topic: string): void {
-  checkTopic(topic);
-  if (!isOwnTopic(topic)) return;
-  throw new MomError(
-    "topic_invalid",
-    `Cannot publish to "${topic}": topics that begin with "$" are mom's own`,
-  );
+function costOf({ batch }: Publish): number {
+  return batch.length + JOB_BYTES;
 }
 
 function toError(

@@ -15,6 +15,13 @@ export interface Outlet {
   send(message: Message): void;
   /** Ends the connection at once: nothing of it is read any more. */
   abort(): void;
+  /**
+   * Whether too much waits to be read by the other side: deliveries wait until
+   * `Core.sessionDrained`.
+   *
+   * @default {false}
+   */
+  readonly isClogged?: boolean;
 }
 
 /** Who is at the other end. */
@@ -66,6 +73,11 @@ export class Session {
     return this.#producers.values();
   }
 
+  /** How many they are. */
+  get producerCount(): number {
+    return this.#producers.size;
+  }
+
   /** A producer may publish here. */
   admit(producer: Producer): void {
     this.#lastProducer = null;
@@ -86,6 +98,16 @@ export class Session {
     const found = this.#producers.get(id.toHex());
     this.#lastProducer = found ?? null;
     return found;
+  }
+
+  /** Cost that may be sent now. Nothing to who does not read, whatever it granted. */
+  get creditLeft(): number {
+    return this.#outlet.isClogged === true ? 0 : this.credit.left;
+  }
+
+  /** Whether something that costs more than is left may be sent now. */
+  get isFree(): boolean {
+    return this.credit.isFree && this.#outlet.isClogged !== true;
   }
 
   /** Sends a message. */

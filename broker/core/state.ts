@@ -54,6 +54,7 @@ export class State {
   readonly #wallMs: () => number;
   /** Milliseconds that only rise, whatever becomes of the wall clock. */
   readonly monotonicMs: () => number;
+  readonly #userCounts = new Map<string, number>();
   #nowMs = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
@@ -86,6 +87,11 @@ export class State {
     return this.#nowMs;
   }
 
+  /** How many users a machine has. */
+  userCountOf(machine: string): number {
+    return this.#userCounts.get(machine) ?? 0;
+  }
+
   /** A new user. */
   createUser(
     name: string,
@@ -98,6 +104,7 @@ export class State {
     const copy = incarnation.slice();
     const user = new User(key, name, machine, copy, named, this.nowMs());
     this.users.set(user.id, user);
+    this.#count(machine, 1);
     this.commits.changed(user);
     return user;
   }
@@ -114,7 +121,14 @@ export class State {
       this.#removeSubscription(each);
     }
     this.users.delete(user.id);
+    this.#count(user.machine, -1);
     this.commits.removed(user);
+  }
+
+  #count(machine: string, more: number): void {
+    const count = this.userCountOf(machine) + more;
+    if (count > 0) this.#userCounts.set(machine, count);
+    else this.#userCounts.delete(machine);
   }
 
   /** A new subscription; its rows come with the messages it matches. */
@@ -248,6 +262,7 @@ export class State {
       const user = this.#loadUser(key, bytes);
       users.set(key, user);
       this.users.set(user.id, user);
+      this.#count(user.machine, 1);
     }
     const subscriptions = new Map<number, Subscription>();
     for (const [key, bytes] of this.store.takeEntries(TABLES.subscriptions)) {

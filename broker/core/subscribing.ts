@@ -5,6 +5,7 @@
  */
 
 import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import type { MessageNamed } from "../../protocol/messages.ts";
 import { checkFilter, isExactFilter, matches } from "../../protocol/topics.ts";
 import { flowOf } from "./attaching.ts";
@@ -137,9 +138,19 @@ export class Subscribing {
 }
 
 function checkNew(user: User, filter: string): void {
-  if (!user.subscriptions.has(filter)) return;
+  if (!user.subscriptions.has(filter)) return checkRoom(user);
   throw new MomError(
     "already_subscribed",
     `Cannot subscribe "${user.id}": already subscribed to "${filter}"`,
+  );
+}
+
+/** What ended counts while something of it is pending: it is kept as long. */
+function checkRoom(user: User): void {
+  const count = user.subscriptions.size + user.ended.size;
+  if (count < LIMITS.subscriptionsPerUser) return;
+  throw new MomError(
+    "storage_full",
+    `Cannot subscribe "${user.id}": it has ${count} subscriptions, which is the most`,
   );
 }

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { LIMITS } from "../../protocol/limits.ts";
+import { MomError } from "../../protocol/errors.ts";
+import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
 
 /** Width when the app asks for the first time, in bytes. */
 export const WINDOW_BYTES_MIN = 256 * 1024;
@@ -19,6 +20,9 @@ export class FlowWindow {
   #width = 0;
   #granted = 0;
   #taken = 0;
+  #received = 0;
+  /** What may come on top of what was granted: one record of any size. */
+  recordBytesMax: number = frameBytesMax(LIMITS.messageBytes);
   /** Where the present measurement began: total taken, and when. */
   #markTaken = 0;
   #markMs = -Infinity;
@@ -46,9 +50,24 @@ export class FlowWindow {
   /** A new flow begins. @returns The credit to begin with. */
   restart(): number {
     this.#granted = this.#width;
-    this.#taken = this.#markTaken = 0;
+    this.#taken = this.#received = this.#markTaken = 0;
     this.#markMs = -Infinity;
     return this.#granted;
+  }
+
+  /**
+   * A delivery of this cost has come.
+   *
+   * @throws {MomError} `bad_message`: the other side sends more than it may, and
+   *   that must not fill this one's memory.
+   */
+  receive(cost: number): void {
+    this.#received += cost;
+    if (this.#received <= this.#granted + this.recordBytesMax) return;
+    throw new MomError(
+      "bad_message",
+      `Cannot take delivery: ${this.#received} bytes were sent, ${this.#granted} granted`,
+    );
   }
 
   /**

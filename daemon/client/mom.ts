@@ -117,7 +117,13 @@ export class Mom implements AsyncDisposable {
       onLost: (topic, count) => this.#onLost(topic, count),
     });
     this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
-    this.#calls = new Calls(clock, nextRequest);
+    const { reconnectTimeoutMs } = settings;
+    this.#calls = new Calls({
+      clock,
+      deadlines,
+      reconnectTimeoutMs,
+      nextRequest,
+    });
     this.#connection = new Connection({
       address: settings.daemon ?? settings.broker ?? defaultDaemonAddress(),
       token: settings.token ?? null,
@@ -612,7 +618,8 @@ export class Mom implements AsyncDisposable {
     this.#peer = peer;
     this.#user = attached.user;
     const send = (message: WireMessage) => peer.send(message);
-    this.#receiver.attached(send, attached, welcome.role);
+    const { maxMessageBytes, role } = welcome;
+    this.#receiver.attached(send, { ...attached, maxMessageBytes }, role);
     this.#calls.attached(peer);
     this.#publisher.attached(peer, welcome);
   }
@@ -644,6 +651,16 @@ export class Mom implements AsyncDisposable {
   }
 
   #onMessage(message: WireMessage): void {
+    try {
+      this.#take(message);
+    } catch (error) {
+      if (!(error instanceof MomError)) throw error;
+      // It makes no sense. Connecting again begins with what the other side really has.
+      this.#peer?.fail(error);
+    }
+  }
+
+  #take(message: WireMessage): void {
     switch (message.type) {
       case "DELIVER":
         return this.#receiver.onDeliver(message);
@@ -663,13 +680,7 @@ export class Mom implements AsyncDisposable {
   }
 
   #onError(message: Extract<WireMessage, { type: "ERROR" }>): void {
-    try {
-      if (!this.#calls.onError(message)) this.#publisher.onError(message);
-    } catch (error) {
-      if (!(error instanceof MomError)) throw error;
-      // Connecting again begins with what the other side really has.
-      this.#peer?.fail(error);
-    }
+    if (!this.#calls.onError(message)) this.#publisher.onError(message);
   }
 
   #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {

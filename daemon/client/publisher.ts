@@ -230,7 +230,7 @@ export class Publisher {
     if (queue === undefined) return false;
     this.#asked.delete(request);
     const last = message.details?.get("last");
-    if (message.code === "out_of_sequence" && typeof last === "number") {
+    if (message.code === "out_of_sequence" && isSequence(last)) {
       this.#sendAgain(queue, request, last);
     } else {
       const refused = queue.stream.refused(request);
@@ -544,4 +544,8 @@ export class Publisher {
     this.#onIdle();
     this.#onIdle = null;
   }
+}
+
+function isSequence(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

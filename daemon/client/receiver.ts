@@ -8,8 +8,9 @@
  */
 
 import type { Clock, Timer } from "../../protocol/clock.ts";
+import { checkOffsets } from "../../protocol/deliver_check.ts";
 import { MomError } from "../../protocol/errors.ts";
-import { LIMITS } from "../../protocol/limits.ts";
+import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
 import {
   type Deliver,
   type Message as WireMessage,
@@ -137,9 +138,10 @@ export class Receiver {
   /** ATTACHED: a new flow begins. */
   attached(
     send: (message: WireMessage) => void,
-    attached: { suspect: number; epoch: number },
+    attached: { suspect: number; epoch: number; maxMessageBytes: number },
     role: "broker" | "daemon",
   ): void {
+    this.#window.recordBytesMax = frameBytesMax(attached.maxMessageBytes);
     this.#send = send;
     const { suspect: position, epoch } = attached;
     this.#suspect = { position, epoch };
@@ -157,10 +159,17 @@ export class Receiver {
     this.#isChecking = false;
   }
 
-  /** DELIVER. */
+  /**
+   * DELIVER.
+   *
+   * @throws {MomError} `bad_message`: offsets that are none, or more than was asked
+   *   for.
+   */
   onDeliver(message: Deliver): void {
     const flags = flagsFor(message.targets, this.#ref);
     if (flags === null || this.#send === null || this.#isStopped) return;
+    checkOffsets(message);
+    this.#window.receive(FlowWindow.costOf(message.batch));
     const nowMs = this.#clock.monotonicMs();
     this.#queue.push(new InboundBatch(message, flags, this.#suspect, nowMs));
     if (this.#waiters.size > 0) this.#serveSoon();

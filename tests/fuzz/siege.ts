@@ -1,0 +1,142 @@
+/**
+ * A broker and a daemon as processes, two apps that talk through them, and an attack
+ * from a process of its own: what it does to the apps and to the programs' memory.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { Mom } from "../../daemon/client.ts";
+import { findWrongSums } from "../../program/status.ts";
+import { Cluster } from "../process/cluster.ts";
+import { testCommand } from "../process/commands.ts";
+import { Program } from "../process/program.ts";
+import { residentBytes } from "../process/resident_bytes.ts";
+import type { Victim } from "./stage.ts";
+
+/** What an attack did. */
+export interface SiegeReport {
+  /** p99 of a message's way there and back, without and with the attack, ms. */
+  readonly calmMs: number;
+  readonly underMs: number;
+  /** What the attacked program's memory grew by. */
+  readonly grownBytes: number;
+}
+
+/** Messages of one measurement. */
+const ROUND = 100;
+
+/** The system, and the apps. */
+export class Siege implements AsyncDisposable {
+  readonly #cluster: Cluster;
+  readonly #reader: Mom;
+  readonly #writer: Mom;
+  #count = 0;
+
+  private constructor(cluster: Cluster, reader: Mom, writer: Mom) {
+    this.#cluster = cluster;
+    this.#reader = reader;
+    this.#writer = writer;
+  }
+
+  /** Starts all of it. */
+  static async start(): Promise<Siege> {
+    const cluster = await Cluster.start({ machines: ["north"] });
+    const reader = await Mom.connect({
+      broker: cluster.brokerAddress,
+      token: await cluster.token(),
+    });
+    const writer = await Mom.connect({
+      daemon: cluster.daemonAddress("north"),
+      token: await cluster.token("north"),
+    });
+    await reader.subscribe("pair");
+    const siege = new Siege(cluster, reader, writer);
+    await siege.#measure(2);
+    return siege;
+  }
+
+  /**
+   * Attacks for a while.
+   *
+   * @param rounds Measurements, without and with the attack alike; the best of each
+   *   counts, since this machine has other things to do as well.
+   */
+  async endure(
+    attack: string,
+    victim: Victim,
+    rounds: number,
+  ): Promise<SiegeReport> {
+    const slot = victim === "broker"
+      ? this.#cluster.broker
+      : this.#cluster.daemon("north");
+    const { pid } = await slot.program.ready();
+    const calmMs = await this.#measure(rounds);
+    const before = await residentBytes(pid);
+    await using besieger = await this.#besiege(attack, victim);
+    const underMs = await this.#measure(rounds);
+    assert(!besieger.isOver, `${attack} ended: ${besieger.stderr}`);
+    const grownBytes = await residentBytes(pid) - before;
+    return { calmMs, underMs, grownBytes };
+  }
+
+  /** The sums hold, and nothing of the attackers is left in the way. */
+  async check(): Promise<void> {
+    assert.deepEqual(findWrongSums(await this.#cluster.brokerStatus()), []);
+    await this.#measure(1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writer.close();
+    await this.#reader.close();
+    await this.#cluster[Symbol.asyncDispose]();
+  }
+
+  async #besiege(attack: string, victim: Victim): Promise<Program> {
+    const cluster = this.#cluster;
+    const [address, token] = victim === "broker"
+      ? [cluster.brokerAddress, await cluster.token()]
+      : [cluster.daemonAddress("north"), await cluster.token("north")];
+    const besieger = new Program({
+      name: attack,
+      command: testCommand("tests/fuzz/besieger.ts"),
+      args: [attack, address, token],
+      env: cluster.env,
+    });
+    assert.equal(await besieger.lines.next(), "ready");
+    return besieger;
+  }
+
+  /** The best p99 of some rounds. */
+  async #measure(rounds: number): Promise<number> {
+    let best = Infinity;
+    for (let round = 0; round < rounds; round++) {
+      const times: number[] = [];
+      for (let n = 0; n < ROUND; n++) times.push(await this.#pass());
+      times.sort((a, b) => a - b);
+      best = Math.min(best, times[Math.floor(ROUND * 0.99)]);
+    }
+    return best;
+  }
+
+  async #pass(): Promise<number> {
+    const beganMs = performance.now();
+    await this.#writer.publish("pair", ++this.#count, { timeoutMs: 20_000 });
+    const message = await this.#reader.receive({ timeoutMs: 20_000 });
+    assert.equal(message?.value, this.#count);
+    return performance.now() - beganMs;
+  }
+}
+
+/** Asserts what has to hold whatever the attack. */
+export function checkSiege(what: string, report: SiegeReport): void {
+  const { calmMs, underMs, grownBytes } = report;
+  // Below a few milliseconds it is the machine that is measured.
+  const most = 3 * Math.max(calmMs, 8);
+  assert(
+    underMs <= most,
+    `${what}: p99 ${underMs} ms, without it ${calmMs} ms`,
+  );
+  const grown = Math.round(grownBytes / 2 ** 20);
+  assert(grown < 160, `${what}: memory grew by ${grown} MiB`);
+}
