@@ -135,7 +135,7 @@ export class SimHandle {
       create: this.create,
       handle: this.handle,
       credit,
-      known: this.#unconfirmed.flatMap(({ outcomes }) => outcomes),
+      known: this.#known(),
     });
     if (this.isDaemon) {
       wire.send({
@@ -145,6 +145,20 @@ export class SimHandle {
       });
     }
     for (const sending of this.#sendings) this.#send(sending);
+  }
+
+  /** What it has told and not seen confirmed, and all that it answers for (PROTOCOL 5.6). */
+  #known(): number[] {
+    const custody = this.custody.flatMap(({ logId, offset }) => [
+      OUTCOME.custody,
+      logId,
+      offset,
+      offset + 1,
+    ]);
+    return [
+      ...custody,
+      ...this.#unconfirmed.flatMap(({ outcomes }) => outcomes),
+    ];
   }
 
   /** Takes a message of its wire that is meant for it; whether it was. */
