@@ -81,9 +81,9 @@ export class Acknowledging {
   }
 
   /**
-   * A daemon has listed all that it answers for: what the broker believes to be
-   * there and is not is the broker's again (PROTOCOL 5.6). So it is after a
-   * restore, for what was settled since the backup.
+   * In a new epoch a daemon has listed all that it answers for: what the broker
+   * believes to be there and is not, as it was settled since the backup, is the
+   * broker's again (PROTOCOL 5.6).
    *
    * @returns How many messages that were.
    */

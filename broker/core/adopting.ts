@@ -34,6 +34,7 @@ export function adoptEpoch(state: State): void {
     user.suspect = user.sentPosition = store.position;
     // The handle of those days may be gone; the present one must get in.
     user.handle = null;
+    user.isUnlisted = true;
     commits.changed(user);
   }
   logger.warn("epoch_changed", {

@@ -94,6 +94,9 @@ export class Attaching {
   }
 
   #takeBack(user: User, known: readonly number[]): void {
+    if (!user.isUnlisted) return;
+    user.isUnlisted = false;
+    this.#state.commits.changed(user);
     const messages = this.#acknowledging.takeBack(user, known);
     if (messages === 0) return;
     // Its daemon had them, and may have handed them over.

@@ -5,7 +5,7 @@
  * ```text
  * totals        0            [next user key, published, counts, epoch, epoch before, may come twice]
  * topics        log          [name, created ms, last publish ms, inherited end]
- * users         user         [name, machine, incarnation, named, handle | null, sent position, suspect, last seen ms]
+ * users         user         [name, machine, incarnation, named, handle | null, sent position, suspect, last seen ms, unlisted]
  * subscriptions subscription [user, filter, manual, echo, begin position, end position | null]
  * readers       reader       [user, log, settled, custody, [[subscription, begin, end | null, skipped, counts] …]]
  * producers     producer     [id, sender, last seen day]

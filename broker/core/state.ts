@@ -300,6 +300,7 @@ export class State {
     user.sentPosition = entry.number();
     user.suspect = entry.number();
     const seenMs = entry.number();
+    if (entry.hasMore) user.isUnlisted = entry.flag();
     // A direct handle has its time to come back, also when it was the broker
     // that was away.
     const isAway = seenMs > 0 && user.machine !== DIRECT_MACHINE;

@@ -35,6 +35,11 @@ export class User implements Entity {
   sentPosition = 0;
   /** Messages up to this position may have been handed to an earlier handle. */
   suspect = 0;
+  /**
+   * The store's epoch is new to it: its daemon has not told yet what of the time
+   * before it answers for.
+   */
+  isUnlisted = false;
   /** When it was last attached, ms since 1970; 0 while it is. */
   lastSeenMs: number;
   /** When it was last attached while this broker ran, on the monotonic clock. */
@@ -75,6 +80,7 @@ export class User implements Entity {
       this.sentPosition,
       this.suspect,
       this.lastSeenMs,
+      this.isUnlisted,
     ];
   }
 }

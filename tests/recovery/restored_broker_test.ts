@@ -92,15 +92,15 @@ for (const road of ROADS) {
     const replaced = (async () => {
       for await (const { type } of events) if (type === "replaced") return true;
     })();
+    assert.ok(await replaced);
+    await rejectsWith("not_subscribed", ben.unsubscribe("walls/#"));
     await publish(ana, 1, 3);
     await ana.publish("walls/1", "none", { level: "broker" });
     const got = await take(ben, 3);
     assert.deepEqual(values(got), [1, 2, 3]);
     for (const message of got) await message.ack();
     assert.deepEqual(values(await take(eve, 3)), [1, 2, 3]);
-    assert.ok(await replaced);
     await takesNothing(ben);
-    await rejectsWith("not_subscribed", ben.unsubscribe("walls/#"));
     await rejectsWith("already_subscribed", ben.subscribe("doors/#"));
     await isSettled(place);
   });
@@ -211,6 +211,24 @@ Deno.test("a daemon that was down during the restore finds its way", async () =>
   await publish(ana, 6, 8);
   assert.deepEqual(values(await take(ben, 8)), range(1, 8));
   await takesNothing(ben);
+  await isSettled(place);
+});
+
+Deno.test("a subscription that is renewed misses nothing that came since the restore", async () => {
+  await using place = await Place.start();
+  const ana = await place.connectDirectly("ana");
+  const ben = await place.connect("ben");
+  await place.backup();
+  await ben.subscribe("doors/#");
+  await publish(ana, 1, 2);
+  assert.deepEqual(values(await take(ben, 2)), [1, 2]);
+  await place.stopDaemon();
+  await place.restore();
+  await publish(ana, 3, 5);
+  await place.startDaemon();
+  await place.linked();
+  await publish(ana, 6, 6);
+  assert.deepEqual(values(await take(ben, 4)), range(3, 6));
   await isSettled(place);
 });
 
