@@ -11,4 +11,5 @@ export {
   CborReader,
   decodeFrameFields,
   FRAME_BOUNDS,
+  LIST_BOUNDS,
 } from "./cbor_reader.ts";

@@ -30,6 +30,11 @@ export const FRAME_BOUNDS: CborBounds = {
   elementsMax: LIMITS.frameElements,
   entriesMax: LIMITS.mapEntries,
 };
+/** For the few messages that have a long list. */
+export const LIST_BOUNDS: CborBounds = {
+  elementsMax: LIMITS.listElements,
+  entriesMax: LIMITS.mapEntries,
+};
 
 /**
  * The fields of a frame's content: one CBOR array and nothing behind it.

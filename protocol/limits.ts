@@ -43,8 +43,10 @@ export const LIMITS = {
   frameDepth: 8,
   /** Characters of a text in a frame, as JavaScript counts them. */
   textLength: 4_096,
-  /** Elements of all arrays of a frame together. */
-  frameElements: 1_048_576,
+  /** Elements of all arrays of a frame together; of one that has a list, more. */
+  frameElements: 8_192,
+  /** Elements of a frame with a list of ranges or targets. */
+  listElements: 532_480,
   /** Entries of a map in a frame. */
   mapEntries: 256,
   /** Ranges in one ACK. */

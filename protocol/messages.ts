@@ -11,6 +11,7 @@
  */
 
 import * as v from "../deps/valibot.ts";
+import { type CborBounds, FRAME_BOUNDS, LIST_BOUNDS } from "./cbor.ts";
 import { MomError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -325,6 +326,17 @@ export type MessageNamed<T extends Message["type"]> = Extract<
   Message,
   { type: T }
 >;
+
+/**
+ * How much may come out of a frame's content, seen from its op: what has no list is
+ * not to cost the time of one.
+ */
+export function boundsOf(content: Uint8Array): CborBounds {
+  // An op below 24 is the one byte behind the array's head.
+  const hasList = content[1] === attach.op || content[1] === ack.op ||
+    content[1] === deliver.op || content[1] === gap.op;
+  return hasList ? LIST_BOUNDS : FRAME_BOUNDS;
+}
 
 /** All declarations, in the order of their ops. */
 export function messageKinds(): readonly MessageKind[] {

@@ -15,18 +15,13 @@
  */
 
 import type { ByteStream } from "./byte_stream.ts";
-import {
-  type CborItem,
-  CborWriter,
-  decodeFrameFields,
-  FRAME_BOUNDS,
-} from "./cbor.ts";
+import { type CborItem, CborWriter, decodeFrameFields } from "./cbor.ts";
 import type { Clock } from "./clock.ts";
 import { MomError } from "./errors.ts";
 import { FrameReader, writeFrame } from "./frames.ts";
 import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
 import { LIMITS } from "./limits.ts";
-import { type Message, parseMessage, requestOf } from "./messages.ts";
+import { boundsOf, type Message, parseMessage, requestOf } from "./messages.ts";
 
 /** What an endpoint does with a conversation. */
 export interface PeerHandlers {
@@ -355,7 +350,7 @@ export class Peer implements Heartbeating {
     const beganMs = isLarge ? this.#clock.monotonicMs() : 0;
     let fields: unknown;
     try {
-      fields = decodeFrameFields(content, FRAME_BOUNDS);
+      fields = decodeFrameFields(content, boundsOf(content));
     } catch (error) {
       this.fail(new MomError("bad_frame", asMomError(error).message));
       return null;

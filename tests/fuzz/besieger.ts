@@ -91,14 +91,17 @@ export const ATTACKS: Record<string, Attack> = {
   },
   /** Maps and arrays as large as a frame allows. */
   bulky: async () => {
-    const client = await welcomed();
     const writer = new CborWriter();
     writer.array(2);
     writer.uint(17);
     writer.array(1_000_000);
     for (let n = 0; n < 1_000_000; n++) writer.uint(0);
     const frame = frameOf(writer.take());
-    await forever(() => client.send(frame));
+    await forever(async () => {
+      const client = await welcomed();
+      await client.send(frame);
+      await client.ended;
+    });
   },
   /** Producers without end. */
   introductions: async () => {

@@ -6,10 +6,14 @@
  */
 
 import assert from "node:assert/strict";
-import { decodeFrameFields, FRAME_BOUNDS } from "../../protocol/cbor.ts";
+import { decodeFrameFields } from "../../protocol/cbor.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { encodeFrame, FrameReader } from "../../protocol/frames.ts";
-import { type Message, parseMessage } from "../../protocol/messages.ts";
+import {
+  boundsOf,
+  type Message,
+  parseMessage,
+} from "../../protocol/messages.ts";
 import type { Random } from "../helpers/random.ts";
 import { cut, frameOf } from "./mutations.ts";
 
@@ -18,7 +22,7 @@ const REFUSALS: readonly string[] = ["bad_frame", "bad_message", "unsupported"];
 /** The message in a frame's content, or `null` when it is refused as it should be. */
 export function readContent(content: Uint8Array): Message | null {
   try {
-    return parseMessage(decodeFrameFields(content, FRAME_BOUNDS));
+    return parseMessage(decodeFrameFields(content, boundsOf(content)));
   } catch (error) {
     if (error instanceof MomError && REFUSALS.includes(error.code)) return null;
     throw error;

@@ -131,8 +131,9 @@ export class Siege implements AsyncDisposable {
 /** Asserts what has to hold whatever the attack. */
 export function checkSiege(what: string, report: SiegeReport): void {
   const { calmMs, underMs, grownBytes } = report;
-  // Below a few milliseconds it is the machine that is measured.
-  const most = 3 * Math.max(calmMs, 8);
+  // Below that it is the machine that is measured: attacker, measurer and others
+  // share its cores with whom they attack.
+  const most = 3 * Math.max(calmMs, 50);
   assert(
     underMs <= most,
     `${what}: p99 ${underMs} ms, without it ${calmMs} ms`,
