@@ -181,10 +181,8 @@ export class Daemon {
     try {
       commits.attach(store);
       const base = readBase(store, commits, options, entropy);
-      const heartbeats = new Heartbeats(
-        clock,
-        options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs,
-      );
+      const heartbeatMs = options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs;
+      const heartbeats = new Heartbeats(clock, heartbeatMs);
       const events = new DaemonEvents();
       const core = new DaemonCore({
         commits,
@@ -230,7 +228,7 @@ export class Daemon {
         address: brokerAddress,
         clock,
         entropy,
-        heartbeats,
+        heartbeatMs,
         logger,
         machine: base.machine,
         machineKey: store.id,

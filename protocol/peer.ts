@@ -47,6 +47,8 @@ export interface PeerOptions {
 const BUFFER_KEPT_BYTES = 1024 * 1024;
 /** How long `close` waits for the last bytes to leave. */
 const CLOSE_MS = 1_000;
+/** How often `ping` waits anew because nothing could be heard meanwhile. */
+const PING_WAITS_MAX = 5;
 
 /** One end of a conversation. */
 export class Peer implements Heartbeating {
@@ -65,15 +67,23 @@ export class Peer implements Heartbeating {
   #heard: (() => void)[] = [];
   #drained: (() => void)[] = [];
   #pings = 0;
-  /** When something was last heard, on the monotonic clock. */
-  heardMs: number;
+  #heardMs: number;
+  /** A handler has not taken the last chunk: nothing is read. */
+  #isDeaf = false;
+  /** When something was last said, on the monotonic clock. */
+  saidMs: number;
 
   constructor(options: PeerOptions) {
     this.#stream = options.stream;
     this.#clock = options.clock;
     this.#heartbeats = options.heartbeats;
     this.#reader = new FrameReader(options.frameBytesMax);
-    this.heardMs = options.clock.monotonicMs();
+    this.#heardMs = this.saidMs = options.clock.monotonicMs();
+  }
+
+  /** When something was last heard, on the monotonic clock; now, while nothing is read. */
+  get heardMs(): number {
+    return this.#isDeaf ? this.#clock.monotonicMs() : this.#heardMs;
   }
 
   /** Who is at the other end, for logs. */
@@ -113,7 +123,7 @@ export class Peer implements Heartbeating {
       if (chunk === null) break;
       this.#hear();
       const pending = this.#take(chunk as Uint8Array<ArrayBuffer>);
-      if (pending !== null) await pending;
+      if (pending !== null) await this.#restFor(pending);
     }
     this.#end(this.#reason);
   }
@@ -153,21 +163,20 @@ export class Peer implements Heartbeating {
     void this.close();
   }
 
-  /** Resolves to whether anything is heard within `timeoutMs` after a PING. */
-  ping(timeoutMs: number): Promise<boolean> {
-    if (this.#closed) return Promise.resolve(false);
+  /**
+   * Resolves to whether anything is heard within `timeoutMs` after a PING. Time in
+   * which nothing was read here does not count.
+   */
+  async ping(timeoutMs: number): Promise<boolean> {
+    if (this.#closed) return false;
     this.sendPing();
-    return new Promise((resolve) => {
-      const heard = () => {
-        timer.cancel();
-        resolve(!this.#closed);
-      };
-      const timer = this.#clock.setTimer(timeoutMs, () => {
-        this.#heard.splice(this.#heard.indexOf(heard), 1);
-        resolve(false);
-      });
-      this.#heard.push(heard);
-    });
+    for (let waits = 0; waits < PING_WAITS_MAX; waits++) {
+      const dueMs = this.#clock.monotonicMs() + timeoutMs;
+      if (await this.#hears(timeoutMs)) return !this.#closed;
+      const lateMs = this.#clock.monotonicMs() - dueMs;
+      if (!this.#isDeaf && lateMs < timeoutMs / 2) return false;
+    }
+    return false;
   }
 
   /** Resolves when no more than `bytes` wait to be taken by the stream, or at the end. */
@@ -213,8 +222,31 @@ export class Peer implements Heartbeating {
     );
   }
 
+  /** Whether anything is heard, or the end comes, within a time. */
+  #hears(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const heard = () => {
+        timer.cancel();
+        resolve(true);
+      };
+      const timer = this.#clock.setTimer(timeoutMs, () => {
+        this.#heard.splice(this.#heard.indexOf(heard), 1);
+        resolve(false);
+      });
+      this.#heard.push(heard);
+    });
+  }
+
+  /** Reads nothing until `pending` settles: silence meanwhile is our own. */
+  async #restFor(pending: Promise<void>): Promise<void> {
+    this.#isDeaf = true;
+    await pending;
+    this.#isDeaf = false;
+    this.#heardMs = this.#clock.monotonicMs();
+  }
+
   #hear(): void {
-    this.heardMs = this.#clock.monotonicMs();
+    this.#heardMs = this.#clock.monotonicMs();
     if (this.#heard.length === 0) return;
     for (const heard of this.#heard.splice(0)) heard();
   }
@@ -298,6 +330,7 @@ export class Peer implements Heartbeating {
       return;
     }
     const full = this.#filling;
+    this.saidMs = this.#clock.monotonicMs();
     this.#filling = this.#spare;
     this.#writingBytes = full.length;
     this.#writing = this.#stream.write(full.view()).then(
