@@ -80,6 +80,7 @@ export class Inbox {
   #reading: Promise<void> | null = null;
   /** The store could not be read: the daemon ends. */
   #isFailed = false;
+  #isDropped = false;
 
   constructor(commits: Commits, owner: InboxOwner, log: number) {
     this.#commits = commits;
@@ -112,7 +113,7 @@ export class Inbox {
       this.#appender.append({
         count,
         body: bytes,
-        meta: () => encodeDeliveryMeta(part),
+        meta: () => encodeDeliveryMeta(part, this.#commits.store.timeline),
         done: () => {
           const mark = this.#owner.mark(part.logId, true);
           for (const [from, to] of this.#notOvertaken(part)) {
@@ -120,6 +121,8 @@ export class Inbox {
           }
           this.#owner.onStored(part);
           this.#commits.whenDone(() => {
+            // The user may have ended while this went to the disk.
+            if (this.#isDropped) return;
             this.#owner.onCommitted(part, costOf(bytes.length));
             this.pump();
           });
@@ -182,6 +185,7 @@ export class Inbox {
 
   /** Ends it with everything in it. */
   async drop(): Promise<void> {
+    this.#isDropped = true;
     this.#generation++;
     this.#ready = [];
     this.#segments = [];
@@ -227,7 +231,7 @@ export class Inbox {
       ? item.body
       : await store.readBlob(item.blob);
     if (generation !== this.#generation) return;
-    const delivery = decodeDeliveryMeta(item.meta, item.count, body);
+    const delivery = decodeDeliveryMeta(item, body, store.timeline);
     const from = delivery.base;
     const to = from + delivery.count;
     const parts: Ready[] = [];

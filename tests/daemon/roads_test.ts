@@ -362,3 +362,38 @@ Deno.test("Daemon turns a handle away whose name another one took while it was a
   assert.equal(code, "user_expired");
   assert.match(message, /another handle took the name/);
 });
+
+Deno.test("Daemon goes on when a user ends while a message for it is on its way to the disk", async () => {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network);
+  const daemon = await startDaemon(network);
+  const connect = (name: string) =>
+    new ScriptedApp(name).connect(
+      network,
+      formatAddress(daemon.address),
+      daemon.token,
+    );
+  try {
+    for (let round = 0; round < 10; round++) {
+      const app = await connect(`ana${round}`);
+      await app.attach(0);
+      const { ref } = await broker.tape.next("ATTACH");
+      broker.peer!.send(delivery(ref, 0, "late"));
+      // In the turns after the append and before its commit.
+      app.peer.send({
+        type: "DESTROY",
+        request: 99,
+        name: app.name,
+        incarnation: app.incarnation,
+      });
+      await app.tape.next("OK");
+      await app.close();
+    }
+    const last = await connect("ben");
+    await last.attach(0);
+    await last.close();
+  } finally {
+    await daemon.stop();
+    await broker.stop();
+  }
+});
