@@ -107,6 +107,7 @@ export class Daemon {
   #tasks = new Set<Promise<unknown>>();
   #startedMs: number;
   #timer: Timer;
+  #tickDueMs: number;
   #rejected: number;
   #takeBack: () => void;
   #stopping: Promise<void> | null = null;
@@ -128,6 +129,7 @@ export class Daemon {
     this.#takeBack = parts.token === null
       ? () => {}
       : handToken(this.address, parts.token);
+    this.#tickDueMs = this.#startedMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#watch(this.#accept(parts));
     if (parts.http !== null) {
@@ -345,8 +347,11 @@ export class Daemon {
   }
 
   #tick(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const lateMs = nowMs - this.#tickDueMs;
+    this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#core.tick();
+    this.#core.tick(lateMs);
   }
 
   /** Owns a task until it is over. */

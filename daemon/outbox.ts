@@ -178,9 +178,13 @@ export class Outbox {
       firstSequence: message.firstSequence,
       count: message.count,
       attributes: withRemaining(message.attributes, null),
-      deadlineMs: left === null ? null : this.#context.clock.wallMs() + left,
+      deadlineMs: left === null ? null : this.#nowMs() + left,
       batch: message.batch,
     };
+  }
+
+  #nowMs(): number {
+    return this.#context.commits.store.timeline.nowMs();
   }
 
   /** It was stored here before: the app has lost our answer. */
@@ -443,7 +447,7 @@ export class Outbox {
     const { topic, firstSequence, count, previous, deadlineMs, batch } = item;
     const attributes = deadlineMs === null ? item.attributes : withRemaining(
       item.attributes,
-      deadlineMs - this.#context.clock.wallMs(),
+      deadlineMs - this.#nowMs(),
     );
     port.send({
       type: "PUBLISH",

@@ -7,7 +7,7 @@
  */
 
 import { remainingMs, withRemaining } from "../protocol/attributes.ts";
-import type { Clock, Entropy } from "../protocol/clock.ts";
+import type { Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
 import {
@@ -43,7 +43,6 @@ export interface LinkedUsers {
 /** What an upstream stands on. */
 export interface UpstreamOptions {
   readonly commits: Commits;
-  readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
   readonly users: LinkedUsers;
@@ -300,7 +299,7 @@ export class Upstream {
     const left = remainingMs(message.attributes);
     const deadlineMs = left === null
       ? null
-      : this.#options.clock.wallMs() + left;
+      : this.#commits.store.timeline.nowMs() + left;
     const attributes = withRemaining(message.attributes, null);
     for (let i = 0; i < targets.length; i += 2) {
       const user = this.#users.byKey(targets[i]);

@@ -271,7 +271,7 @@ export class User implements Saveable, InboxOwner {
   push(delivery: Delivery): number {
     const { app } = this;
     if (app === null) return 0;
-    const nowMs = this.#context.clock.wallMs();
+    const nowMs = this.#context.commits.store.timeline.nowMs();
     if (delivery.deadlineMs !== null && delivery.deadlineMs <= nowMs) {
       const to = delivery.base + delivery.count;
       // Behind this turn: an inbox that is pushing counts it first.

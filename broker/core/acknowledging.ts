@@ -87,7 +87,7 @@ export class Acknowledging {
         from: start,
         to: end,
         reason: result.reason ?? "",
-        timeMs: this.#state.nowMs(),
+        timeMs: this.#state.stampMs(),
       });
     }
   }

@@ -79,7 +79,7 @@ export class Attaching {
         this.#state.producers.introduce(
           message.handle,
           user.id,
-          this.#state.nowMs(),
+          this.#state.stampMs(),
         ),
       );
     }
@@ -132,6 +132,14 @@ export class Attaching {
     this.#state.commits.finish();
   }
 
+  /** Absence does not count while nobody could come back. */
+  stoodStill(ms: number): void {
+    const nowMs = this.#state.nowMs();
+    for (const user of this.#state.users.values()) {
+      user.awaySinceMs = Math.min(nowMs, user.awaySinceMs + ms);
+    }
+  }
+
   /** Ends unnamed users that were away for too long. */
   endAbsent(limits: AbsenceLimits): void {
     const nowMs = this.#state.nowMs();
@@ -139,7 +147,7 @@ export class Attaching {
       if (user.named || user.flow !== null) continue;
       const isDirect = user.machine === DIRECT_MACHINE;
       const limitMs = isDirect ? limits.directMs : limits.machineMs;
-      if (nowMs - user.lastSeenMs < limitMs) continue;
+      if (nowMs - user.awaySinceMs < limitMs) continue;
       this.#forgetProducerOf(user);
       this.#state.endUser(user);
     }
@@ -247,7 +255,8 @@ export class Attaching {
   #unbind(flow: Flow): void {
     const { user, session } = flow;
     user.flow = null;
-    user.lastSeenMs = this.#state.nowMs();
+    user.lastSeenMs = this.#state.stampMs();
+    user.awaySinceMs = this.#state.nowMs();
     this.#state.commits.changed(user);
     session.flows.delete(flow.ref);
     session.waiting.delete(flow);

@@ -25,8 +25,6 @@ import { User } from "./users.ts";
 /** What the state stands on. */
 export interface StateOptions {
   readonly store: BrokerStore;
-  /** Wall time in ms. */
-  wallMs(): number;
   readonly logger: Logger;
   /** The core met a defect that it cannot go on from. */
   onDefect(error: unknown): void;
@@ -48,8 +46,6 @@ export class State {
   readonly logger: Logger;
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
-  readonly #wallMs: () => number;
-  #nowMs = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
 
@@ -63,7 +59,6 @@ export class State {
     this.store = store;
     this.logger = options.logger;
     this.onDefect = options.onDefect;
-    this.#wallMs = options.wallMs;
     this.commits = new Commits(store, options.onDefect);
     this.totals = new Totals(store.takeEntries(TABLES.totals).get(0));
     this.topics = new Topics(store, this.commits);
@@ -73,10 +68,14 @@ export class State {
     this.#load();
   }
 
-  /** Wall time in ms that never falls. */
+  /** Steady time in ms, for durations; never falls (`storage/timeline.ts`). */
   nowMs(): number {
-    this.#nowMs = Math.max(this.#nowMs, this.#wallMs());
-    return this.#nowMs;
+    return this.store.timeline.nowMs();
+  }
+
+  /** Wall time in ms, for what is stored and shown. */
+  stampMs(): number {
+    return this.store.timeline.stampMs();
   }
 
   /** A new user. */
@@ -89,7 +88,8 @@ export class State {
     const key = this.totals.nextUserKey++;
     this.commits.changed(this.totals);
     const copy = incarnation.slice();
-    const user = new User(key, name, machine, copy, named, this.nowMs());
+    const user = new User(key, name, machine, copy, named, this.stampMs());
+    user.awaySinceMs = this.nowMs();
     this.users.set(user.id, user);
     this.commits.changed(user);
     return user;
@@ -278,10 +278,12 @@ export class State {
     user.sentPosition = entry.number();
     user.suspect = entry.number();
     const seenMs = entry.number();
+    const stampMs = this.stampMs();
     // A direct handle has its time to come back, also when it was the broker
     // that was away.
     const isAway = seenMs > 0 && user.machine !== DIRECT_MACHINE;
-    user.lastSeenMs = isAway ? seenMs : this.nowMs();
+    user.lastSeenMs = isAway ? seenMs : stampMs;
+    user.awaySinceMs = this.nowMs() - Math.max(0, stampMs - user.lastSeenMs);
     // How far its flow had come went with the process: all that was there may
     // have been sent.
     if (user.handle !== null) user.sentPosition = this.store.position;

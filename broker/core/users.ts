@@ -37,6 +37,8 @@ export class User implements Entity {
   suspect = 0;
   /** When it was last attached, ms since 1970; 0 while it is. */
   lastSeenMs: number;
+  /** The same in steady time. */
+  awaySinceMs = 0;
   /** Where its deliveries go; `null` while it is not attached. */
   flow: Flow | null = null;
   /** Its subscriptions that go on, by filter. */
