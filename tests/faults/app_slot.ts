@@ -27,12 +27,18 @@ export class AppSlot implements AsyncDisposable {
   /** How many lives it had. */
   lives = 0;
   readonly #cluster: Cluster;
+  readonly #directAddress: string;
   #program: Program | null = null;
 
-  /** Starts nothing yet. */
-  constructor(role: Role, cluster: Cluster) {
+  /**
+   * Starts nothing yet.
+   *
+   * @param directAddress Where an app without a daemon finds the broker.
+   */
+  constructor(role: Role, cluster: Cluster, directAddress: string) {
     this.role = role;
     this.#cluster = cluster;
+    this.#directAddress = directAddress;
   }
 
   /** The name of the present life. */
@@ -102,7 +108,7 @@ export class AppSlot implements AsyncDisposable {
   #settings(): AppSettings {
     const { name, machine, filters, style, ackEvery, pauseEvery } = this.role;
     const where = machine === null
-      ? { broker: this.#cluster.brokerAddress }
+      ? { broker: this.#directAddress, tokenOf: this.#cluster.brokerAddress }
       : { daemon: this.#cluster.daemonAddress(machine) };
     const notes = this.#notesPath(this.life);
     const isFirst = this.lives === 1;

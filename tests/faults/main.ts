@@ -1,5 +1,5 @@
 /**
- * `deno task faults --rounds N --seed S [--apps-too]`: kills broker, daemons and
+ * `deno task faults --rounds N --seed S [--apps-too] [--kinds links]`: kills broker, daemons and
  * apps at random moments, again and again, and tells what was lost, doubled or
  * out of order: nothing, or exit code 1 and the seed that shows it.
  *
@@ -21,6 +21,7 @@ async function run(): Promise<number> {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       "apps-too": { type: "boolean", default: false },
       "apps-alive": { type: "boolean", default: false },
+      kinds: { type: "string", default: "" },
       "rounds-per-stage": { type: "string", default: "10" },
     },
   });
@@ -32,6 +33,7 @@ async function run(): Promise<number> {
       seed: Number(values.seed),
       roundsPerStage: Number(values["rounds-per-stage"]),
       appsToo,
+      links: values.kinds.split(",").includes("links"),
       onRound: say,
     });
     say(

@@ -25,6 +25,8 @@ export interface RoundReport {
 export interface RoundOptions {
   /** How long the system has to come to rest. @default {30_000} */
   restWithinMs?: number;
+  /** What happens beside the plan; told when the round began. */
+  alongside?: (startMs: number) => Promise<void>;
 }
 
 /** How many findings of one kind a report tells in full. */
@@ -40,6 +42,7 @@ export async function playRound(
   const { restWithinMs = 30_000 } = options;
   const startMs = performance.now();
   const works = [
+    options.alongside?.(startMs),
     ...stage.apps.map((app) => playApp(stage, plan, app.role.name, startMs)),
     ...stage.programs.map((slot) =>
       playProgram(slot, plan.kills.get(slot.name) ?? [], startMs)
