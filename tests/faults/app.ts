@@ -21,7 +21,7 @@ function say(event: AppEvent): void {
 }
 
 async function run(settings: AppSettings): Promise<void> {
-  const { daemon, broker, tokenOf, name, filters } = settings;
+  const { daemon, broker, tokenOf, name, filters, heartbeatMs } = settings;
   using book = new NoteBook(settings.notes);
   const dialer = new NotingDialer(
     networkDialer,
@@ -30,7 +30,14 @@ async function run(settings: AppSettings): Promise<void> {
   const token = tokenOf === undefined
     ? undefined
     : await findToken(tokenOf) ?? undefined;
-  const mom = await Mom.connect({ daemon, broker, name, dialer, token });
+  const mom = await Mom.connect({
+    daemon,
+    broker,
+    name,
+    dialer,
+    token,
+    heartbeatMs,
+  });
   book.write({ kind: "life", user: mom.user, filters });
   const ack = settings.ackEvery > 0 ? "manual" : undefined;
   if (settings.isFirst) {

@@ -20,6 +20,8 @@ export interface AppSettings {
   broker?: string;
   /** The address whose token lets in, where that is another: a proxy is between. */
   tokenOf?: string;
+  /** Its heartbeat, if not that of every day. */
+  heartbeatMs?: number;
   /** Path of its notes. */
   notes: string;
   /** What it reads; empty: it only writes. */

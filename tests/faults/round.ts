@@ -27,11 +27,12 @@ export interface RoundOptions {
   restWithinMs?: number;
   /** What happens beside the plan; told when the round began. */
   alongside?: (startMs: number) => Promise<void>;
+  /** How long the work may take. @default {60_000} */
+  workWithinMs?: number;
 }
 
 /** How many findings of one kind a report tells in full. */
 const SHOWN_MAX = 8;
-const WORK_WITHIN_MS = 60_000;
 
 /** Plays a plan. */
 export async function playRound(
@@ -39,7 +40,7 @@ export async function playRound(
   plan: Plan,
   options: RoundOptions = {},
 ): Promise<RoundReport> {
-  const { restWithinMs = 30_000 } = options;
+  const { restWithinMs = 30_000, workWithinMs = 60_000 } = options;
   const startMs = performance.now();
   const works = [
     options.alongside?.(startMs),
@@ -51,7 +52,7 @@ export async function playRound(
       playStalls(stage, name, stalls, startMs)
     ),
   ];
-  await within("the work of a round", WORK_WITHIN_MS, Promise.all(works));
+  await within("the work of a round", workWithinMs, Promise.all(works));
   const failures: string[] = [];
   try {
     await eventually("rest", () => stage.isAtRest(), {
