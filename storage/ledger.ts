@@ -82,11 +82,7 @@ export class Ledger {
     this.position = start.position;
     this.#sealedPosition = start.position;
     this.#lastTime = start.counters.time;
-    this.timeline = new Timeline(
-      hooks.clock,
-      this.#lastTime,
-      () => this.openPosition,
-    );
+    this.timeline = new Timeline(hooks.clock, this.#lastTime, this);
     this.#nextLog = start.counters.nextLog;
     this.blobs = new BlobRegistry(start.counters.nextBlob);
     this.journal = new Journal(start.counters.nextSeq, {

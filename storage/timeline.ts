@@ -28,9 +28,17 @@ const STEPS_MAX = 64;
 const READ_MS = 20;
 const READS_MAX = 5;
 
+/** Where a timeline is in its store. */
+export interface Place {
+  /** The commit that will hold what is written now. */
+  readonly openPosition: number;
+  /** Whether nothing is in it yet. */
+  readonly isOpenEmpty: boolean;
+}
+
 /** From a step of the wall clock to the next. */
 interface Stretch {
-  /** The first commit that may have been written in it. */
+  /** The first commit that is written in it as a whole. */
   readonly position: number;
   /** When it began, in steady time. */
   readonly sinceMs: number;
@@ -43,7 +51,7 @@ interface Stretch {
 /** The time of one store, while one process has it open. */
 export class Timeline {
   readonly #clock: Clock;
-  readonly #openPosition: () => number;
+  readonly #place: Place;
   /** Steady time less monotonic time. */
   readonly #baseMs: number;
   #nowMs: number;
@@ -52,11 +60,11 @@ export class Timeline {
 
   /**
    * @param lastStampMs The last stamp on disk, 0 if none.
-   * @param openPosition The commit that will hold what is written now.
+   * @param place Tells which commit a moment is written in.
    */
-  constructor(clock: Clock, lastStampMs: number, openPosition: () => number) {
+  constructor(clock: Clock, lastStampMs: number, place: Place) {
     this.#clock = clock;
-    this.#openPosition = openPosition;
+    this.#place = place;
     this.#stampMs = lastStampMs;
     const { wallMs, monotonicMs } = readBoth(clock);
     this.#nowMs = Math.max(wallMs, lastStampMs);
@@ -88,7 +96,8 @@ export class Timeline {
   toStored<T extends number | null>(steadyMs: T): T | number {
     if (steadyMs === null) return steadyMs;
     this.look();
-    return Math.floor(steadyMs + this.#last.offsetMs);
+    // A commit is of one stretch, so that it can be read back by its number.
+    return Math.floor(steadyMs + this.#offsetAt(this.#place.openPosition));
   }
 
   /** The inverse, for what commit `position` holds. */
@@ -98,8 +107,7 @@ export class Timeline {
   ): T | number {
     if (storedMs === null) return storedMs;
     this.look();
-    return storedMs -
-      this.#find((stretch) => stretch.position <= position).offsetMs;
+    return storedMs - this.#offsetAt(position);
   }
 
   /** What has a lower stamp is older than `ageMs`. */
@@ -118,8 +126,9 @@ export class Timeline {
     const steadyMs = this.#baseMs + monotonicMs;
     const offsetMs = wallMs - steadyMs;
     if (Math.abs(offsetMs - this.#last.offsetMs) >= STEP_MS) {
+      const { openPosition, isOpenEmpty } = this.#place;
       this.#stretches.push({
-        position: this.#openPosition(),
+        position: isOpenEmpty ? openPosition : openPosition + 1,
         sinceMs: steadyMs,
         offsetMs,
         floorMs: this.#stampMs,
@@ -131,6 +140,10 @@ export class Timeline {
 
   get #last(): Stretch {
     return this.#stretches[this.#stretches.length - 1];
+  }
+
+  #offsetAt(position: number): number {
+    return this.#find((stretch) => stretch.position <= position).offsetMs;
   }
 
   /** The last stretch that fits, or the first of those remembered. */

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   linkThrough?: Record<string, (brokerAddress: string) => string>;
   /** Whether the heartbeat is 300 ms in place of 10 s. @default {false} */
   isQuick?: boolean;
+  /** More environment for broker and daemons. */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** A running system; disposing ends it and removes its data. */
@@ -50,7 +52,7 @@ export class Cluster implements AsyncDisposable {
   private constructor(folder: TempFolder, options: ClusterOptions) {
     this.folder = folder;
     this.#options = options;
-    this.env = testEnvironment(folder.path);
+    this.env = { ...testEnvironment(folder.path), ...options.env };
     this.brokerAddress = `127.0.0.1:${freePort()}`;
     this.broker = this.#makeBroker();
     for (const machine of options.machines ?? []) this.#addDaemon(machine);

@@ -8,9 +8,8 @@ const DAY = 24 * HOUR;
 const START = 1_700_000_000_000;
 
 function open(clock: FakeClock, lastStampMs = 0) {
-  const commit = { position: 1 };
-  const timeline = new Timeline(clock, lastStampMs, () => commit.position);
-  return { timeline, commit };
+  const commit = { openPosition: 1, isOpenEmpty: true };
+  return { timeline: new Timeline(clock, lastStampMs, commit), commit };
 }
 
 Deno.test("Timeline's steady time passes as time does, whatever the wall clock is set to", () => {
@@ -61,8 +60,8 @@ Deno.test("Timeline reads back what it wrote before and after each step", () => 
     const stored = timeline.toStored(steady);
     // As the next process will take it: wall time.
     assert.equal(stored, clock.wallMs() + 5 * MINUTE);
-    written.push({ stored, position: commit.position, steady });
-    commit.position++;
+    written.push({ stored, position: commit.openPosition, steady });
+    commit.openPosition++;
   }
   for (const { stored, position, steady } of written) {
     assert.equal(timeline.fromStored(stored, position), steady);
@@ -81,9 +80,25 @@ Deno.test("Timeline goes on from the last stamp when the clock was set back whil
   const stored = timeline.toStored(timeline.nowMs() + MINUTE);
   assert.equal(stored, clock.wallMs() + MINUTE);
   assert.equal(
-    timeline.fromStored(stored, commit.position) - timeline.nowMs(),
+    timeline.fromStored(stored, commit.openPosition) - timeline.nowMs(),
     MINUTE,
   );
+});
+
+Deno.test("Timeline reads back what one commit holds from before and after a step", () => {
+  const clock = new FakeClock(START);
+  const { timeline, commit } = open(clock);
+  const steady = timeline.nowMs() + MINUTE;
+  const before = timeline.toStored(steady);
+  commit.isOpenEmpty = false;
+  clock.stepWall(HOUR);
+  const after = timeline.toStored(steady);
+  commit.openPosition++;
+  const next = timeline.toStored(steady);
+  assert.equal(timeline.fromStored(before, 1), steady);
+  assert.equal(timeline.fromStored(after, 1), steady);
+  assert.equal(timeline.fromStored(next, 2), steady);
+  assert.equal(next - before, HOUR);
 });
 
 Deno.test("stampOfAge() makes nothing old by a jump forward, and nothing young by one back", () => {
