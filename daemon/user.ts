@@ -302,12 +302,17 @@ export class User implements Saveable, InboxOwner {
     if (this.inbox.isPassed) this.#pushWaiting();
   }
 
-  /** Stores what has waited in memory for longer than `stalledMs`. */
+  /**
+   * Stores what has waited in memory for longer than `stalledMs`. Not while the
+   * handle holds what the broker answers for: lost with its connection, that comes
+   * again, and would lie behind what came after it. So long the rest waits at the
+   * broker, within its credit.
+   */
   spill(stalledMs: number): void {
     if (this.#waiting.length === 0) return;
-    if (this.#context.clock.monotonicMs() - this.#waitingSinceMs < stalledMs) {
-      return;
-    }
+    const nowMs = this.#context.clock.monotonicMs();
+    if (nowMs - this.#waitingSinceMs < stalledMs) return;
+    if (this.#held().length > 0) return;
     for (const delivery of this.#waiting.splice(0)) this.inbox.append(delivery);
   }
 
@@ -456,15 +461,22 @@ export class User implements Saveable, InboxOwner {
   known(): number[] {
     const known: number[] = [];
     for (const mark of this.#marks.values()) known.push(...mark.outcomes());
+    known.push(...this.#held());
+    return known;
+  }
+
+  /** What the handle holds that the broker answers for. */
+  #held(): number[] {
+    const held: number[] = [];
     for (const [logId, set] of this.app?.pushed ?? []) {
       const mark = this.mark(logId, false);
       for (const [from, to] of set.spans()) {
         for (const [a, b] of mark?.outside(from, to) ?? [[from, to]]) {
-          known.push(OUTCOME.held, logId, a, b);
+          held.push(OUTCOME.held, logId, a, b);
         }
       }
     }
-    return known;
+    return held;
   }
 
   /** The broker has committed these outcomes. */

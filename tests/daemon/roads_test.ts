@@ -363,6 +363,36 @@ Deno.test("Daemon turns a handle away whose name another one took while it was a
   assert.match(message, /another handle took the name/);
 });
 
+Deno.test("Daemon keeps the order when a handle that stood still is lost with what it was pushed", async () => {
+  await using all = await openAll();
+  const { app, broker, connect } = all;
+  await app.attach(60);
+  const { ref } = await broker.tape.next("ATTACH");
+  // The first one takes all room there is; the others wait.
+  for (const offset of [0, 1, 2]) {
+    broker.peer!.send(delivery(ref, offset, `${offset} and more`));
+  }
+  await app.tape.next("DELIVER");
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const inCustody = all.daemon.status().inbox?.messages ?? 0;
+  await app.close();
+  await broker.tape.next("ATTACH");
+  for (const offset of [0, 1, 2].slice(0, 3 - inCustody)) {
+    broker.peer!.send(delivery(ref, offset, `${offset} and more`));
+  }
+  const back = await connect(
+    new ScriptedApp("ana", app.handle, app.incarnation),
+  );
+  await back.attach(1 << 20);
+  const offsets: number[] = [];
+  while (offsets.length < 3) {
+    const { baseOffset, count } = await back.tape.next("DELIVER");
+    for (let n = 0; n < count; n++) offsets.push(baseOffset + n);
+  }
+  assert.deepEqual(offsets, [0, 1, 2]);
+  await back.close();
+});
+
 Deno.test("Daemon goes on when a user ends while a message for it is on its way to the disk", async () => {
   const network = new MemoryNetwork();
   const broker = new ScriptedBroker(network);
