@@ -68,14 +68,14 @@ async function playSteps(
   const anon = await guests.connect(null);
   const ben = await guests.connect("north", "ben");
   for (const mom of [ana, anon]) await mom.subscribe("t");
-  const steps = ["+1h", "-1h", "+0", "+1h", "-1h"];
+  const steps = ["+1h", "-1h", "+1h", "-1h"];
   let number = 0;
   for (const step of steps) {
     await ben.publish("t", number++, { expiresMs: HOUR / 2 });
     await setClock(step);
     await ben.publish("t", number++, { expiresMs: HOUR / 2 });
     // Ticks of broker and daemon see the step.
-    await pause(1_100);
+    await pause(400);
   }
   const startMs = Date.now();
   const seen = new Set<number>();
