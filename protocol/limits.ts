@@ -25,7 +25,7 @@ export const LIMITS = {
    * The same for the side that connects: a little earlier, so that it has a new
    * connection within the three.
    */
-  heartbeatsMissedByClient: 2.7,
+  heartbeatsMissedByClient: 2.6,
   /** First wait before connecting again. */
   reconnectMinMs: 100,
   /** Longest wait before connecting again. */
