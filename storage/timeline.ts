@@ -22,6 +22,11 @@ import type { Clock } from "../protocol/clock.ts";
 
 /** Less than this is no step: clocks are adjusted all the time. */
 const STEP_MS = 100;
+/**
+ * A clock that is behind the last stamp by no more than this was set back while
+ * nobody ran. By more: rather it was ahead when the stamp was made.
+ */
+const BEHIND_MS_MAX = 2 * 60 * 60 * 1000;
 /** Steps that are remembered; whoever steps more often gets the oldest forgotten. */
 const STEPS_MAX = 64;
 /** Both clocks are read anew when more than this passes between. */
@@ -67,7 +72,9 @@ export class Timeline {
     this.#place = place;
     this.#stampMs = lastStampMs;
     const { wallMs, monotonicMs } = readBoth(clock);
-    this.#nowMs = Math.max(wallMs, lastStampMs);
+    const behindMs = lastStampMs - wallMs;
+    const isSetBack = behindMs > 0 && behindMs <= BEHIND_MS_MAX;
+    this.#nowMs = Math.floor(isSetBack ? lastStampMs : wallMs);
     this.#baseMs = this.#nowMs - monotonicMs;
     // What was written before this process is taken as it stands.
     this.#stretches = [

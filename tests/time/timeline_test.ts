@@ -101,6 +101,16 @@ Deno.test("Timeline reads back what one commit holds from before and after a ste
   assert.equal(next - before, HOUR);
 });
 
+Deno.test("Timeline expires nothing because a clock was years ahead before it ran", () => {
+  const clock = new FakeClock(START);
+  const { timeline } = open(clock, START + 73 * 365 * DAY);
+  assert.equal(
+    timeline.fromStored(START + MINUTE, 0) - timeline.nowMs(),
+    MINUTE,
+  );
+  assert.equal(timeline.toStored(timeline.nowMs()), clock.wallMs());
+});
+
 Deno.test("stampOfAge() makes nothing old by a jump forward, and nothing young by one back", () => {
   const clock = new FakeClock(START);
   const { timeline } = open(clock);
