@@ -88,6 +88,7 @@ export class Broker {
   readonly #tasks = new Set<Promise<void>>();
   readonly #takeBackToken: () => void;
   #timer: Timer;
+  #tickDueMs: number;
   #ticks = 0;
   #stopping: Promise<void> | null = null;
 
@@ -106,6 +107,7 @@ export class Broker {
     this.#takeBackToken = token === null
       ? () => {}
       : handToken(this.address, token);
+    this.#tickDueMs = clock.monotonicMs() + TICK_MS;
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
     this.#watch(this.#accept());
   }
@@ -151,7 +153,7 @@ export class Broker {
     });
     let listener: ByteListener | null = null;
     try {
-      core = newCore(options, store, clock, logger, fail);
+      core = newCore(options, store, logger, fail);
       listener = options.listener ?? listen({
         hostname: options.hostname ?? BROKER_DEFAULTS.hostname,
         port: options.port ?? BROKER_DEFAULTS.port,
@@ -337,9 +339,12 @@ export class Broker {
 
   #tick(): void {
     const { clock, core } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const lateMs = nowMs - this.#tickDueMs;
+    this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
     try {
-      core.tick();
+      core.tick(lateMs);
       if (++this.#ticks % SLOW_TICKS === 0) core.tickSlowly();
     } catch (error) {
       core.fail();
@@ -427,15 +432,12 @@ export class Broker {
 function newCore(
   options: BrokerOptions,
   store: Store,
-  clock: Clock,
   logger: Logger,
   onDefect: (error: unknown) => void,
 ): Core {
   const isFolder = !store.isMemory && !/^https?:/.test(options.data);
   return new Core({
     store,
-    wallMs: () => clock.wallMs(),
-    monotonicMs: () => clock.monotonicMs(),
     maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
     retention: {
       ...RETENTION_LIMITS,

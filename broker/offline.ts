@@ -39,8 +39,6 @@ export async function purgeOffline(
   try {
     core = new Core({
       store,
-      wallMs: () => systemClock.wallMs(),
-      monotonicMs: () => systemClock.monotonicMs(),
       maxMessageBytes: LIMITS.messageBytes,
       retention: RETENTION_LIMITS,
       logger: silentLogger,

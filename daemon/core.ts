@@ -33,6 +33,8 @@ import { sameBytes, User, type UserContext } from "./user.ts";
 
 /** A handle that has not taken for this long gets the rest by way of the inbox. */
 const STALLED_MS = 500;
+/** A look at the time that comes so late: this process stood still. */
+const STOOD_STILL_MS = 1_000;
 
 /** What a core stands on. */
 export interface CoreOptions {
@@ -90,12 +92,11 @@ export class DaemonCore {
       onLost: (producer, topic, count) => this.#lost(producer, topic, count),
       onConfused: options.onConfused,
     });
-    const { commits, base, clock, entropy, logger, onConfused } = options;
+    const { commits, base, entropy, logger, onConfused } = options;
     this.#upstream = new Upstream({
       commits,
       base,
       onEpochChanged: (from, to) => this.#epochChanged(from, to),
-      clock,
       entropy,
       logger,
       onConfused,
@@ -476,10 +477,20 @@ export class DaemonCore {
 
   // Time
 
-  /** To be called a few times a second. */
-  tick(): void {
-    const nowMs = this.#options.clock.monotonicMs();
+  /**
+   * To be called a few times a second.
+   *
+   * @param lateMs How late the call is: for so long this process stood still, and
+   *   no handle could come back.
+   */
+  tick(lateMs: number = 0): void {
+    const { clock, commits } = this.#options;
+    commits.store.timeline.look();
+    const nowMs = clock.monotonicMs();
     for (const user of [...this.users.values()]) {
+      if (lateMs >= STOOD_STILL_MS && user.goneMs !== null) {
+        user.goneMs = Math.min(nowMs, user.goneMs + lateMs);
+      }
       user.spill(STALLED_MS);
       if (user.named || user.goneMs === null) continue;
       if (nowMs - user.goneMs >= LIMITS.unnamedGoneMs) this.#end(user);

@@ -109,6 +109,7 @@ export class Daemon {
   #tasks = new Set<Promise<unknown>>();
   #startedMs: number;
   #timer: Timer;
+  #tickDueMs: number;
   #rejected: number;
   readonly #lost: Parts["lost"];
   /** The store has failed: what is in memory is not true any more, and stays as it is. */
@@ -135,6 +136,7 @@ export class Daemon {
     this.#takeBack = parts.token === null
       ? () => {}
       : handToken(this.address, parts.token);
+    this.#tickDueMs = this.#startedMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#watch(this.#accept(parts));
     if (parts.http !== null) {
@@ -203,10 +205,8 @@ export class Daemon {
     try {
       commits.attach(store);
       const base = readBase(commits, options.machine, entropy);
-      const heartbeats = new Heartbeats(
-        clock,
-        options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs,
-      );
+      const heartbeatMs = options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs;
+      const heartbeats = new Heartbeats(clock, heartbeatMs);
       const events = new DaemonEvents();
       const brokerAddress = formatAddress(options.broker);
       const lost = { count: 0, epochs: 0 };
@@ -268,7 +268,7 @@ export class Daemon {
         address: brokerAddress,
         clock,
         entropy,
-        heartbeats,
+        heartbeatMs,
         logger,
         machine: base.machine,
         machineKey: machineKeyOf(store),
@@ -472,8 +472,11 @@ export class Daemon {
   }
 
   #tick(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const lateMs = nowMs - this.#tickDueMs;
+    this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#core.tick();
+    this.#core.tick(lateMs);
   }
 
   /** Owns a task until it is over. */

@@ -12,6 +12,8 @@ import {
 import { splitOffset } from "../protocol/batch.ts";
 import { CborReader, CborWriter } from "../protocol/cbor.ts";
 import { LIMITS } from "../protocol/limits.ts";
+import type { Item } from "../storage/store.ts";
+import type { Timeline } from "../storage/timeline.ts";
 
 /** Records of one topic with consecutive offsets, for one user. */
 export interface Delivery {
@@ -26,7 +28,7 @@ export interface Delivery {
   readonly flags: number;
   /** Without `expires`, which is `deadlineMs`. */
   readonly attributes: Attributes;
-  /** Wall time of this machine at which it expires, or `null`. */
+  /** When it expires in this store's steady time, as stored in wall time; or `null`. */
   readonly deadlineMs: number | null;
   readonly batch: Uint8Array;
 }
@@ -56,7 +58,10 @@ export function sliceDelivery(
 }
 
 /** All of a delivery but its batch, as bytes. */
-export function encodeDeliveryMeta(delivery: Delivery): Uint8Array {
+export function encodeDeliveryMeta(
+  delivery: Delivery,
+  timeline: Timeline,
+): Uint8Array {
   const writer = new CborWriter(128);
   writer.array(9);
   writer.uint(delivery.logId);
@@ -67,17 +72,17 @@ export function encodeDeliveryMeta(delivery: Delivery): Uint8Array {
   writer.text(delivery.sender);
   writer.uint(delivery.flags);
   writer.item(encodeAttributes(delivery.attributes));
-  writer.item(delivery.deadlineMs);
+  writer.item(timeline.toStored(delivery.deadlineMs));
   return writer.take();
 }
 
-/** The inverse of {@linkcode encodeDeliveryMeta}. */
+/** The inverse of {@linkcode encodeDeliveryMeta}; `batch` are the item's records. */
 export function decodeDeliveryMeta(
-  meta: Uint8Array,
-  count: number,
+  item: Item,
   batch: Uint8Array,
+  timeline: Timeline,
 ): Delivery {
-  const fields = new CborReader(meta).readItem() as [
+  const fields = new CborReader(item.meta).readItem() as [
     number,
     string,
     number,
@@ -97,19 +102,19 @@ export function decodeDeliveryMeta(
     sender,
     flags,
     attributes,
-    deadlineMs,
+    storedMs,
   ] = fields;
   return {
     logId,
     topic,
     base,
-    count,
+    count: item.count,
     position,
     time,
     sender,
     flags,
     attributes: decodeAttributes(attributes),
-    deadlineMs,
+    deadlineMs: timeline.fromStored(storedMs, item.position),
     batch,
   };
 }

@@ -121,7 +121,7 @@ export class Inbox {
       this.#appender.append({
         count,
         body: bytes,
-        meta: () => encodeDeliveryMeta(part),
+        meta: () => encodeDeliveryMeta(part, this.#commits.store.timeline),
         done: () => {
           this.#arrived(part);
           const mark = this.#owner.mark(part.logId, true);
@@ -130,6 +130,7 @@ export class Inbox {
           }
           this.#owner.onStored(part);
           this.#commits.whenDone(() => {
+            // The user may have ended while this went to the disk.
             if (this.#isDropped) return;
             this.#owner.onCommitted(part, costOf(bytes.length));
             this.pump();
@@ -263,7 +264,11 @@ export class Inbox {
       : await this.#readLarge(item.blob);
     if (generation !== this.#generation) return;
     if (body === null) return this.#skip(item.base + item.count);
-    const delivery = decodeDeliveryMeta(item.meta, item.count, body);
+    const delivery = decodeDeliveryMeta(
+      item,
+      body,
+      this.#commits.store.timeline,
+    );
     const from = delivery.base;
     const to = from + delivery.count;
     const parts: Ready[] = [];

@@ -9,7 +9,7 @@ import type { ByteStream, Dialer } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { connectPeer } from "../protocol/handshake.ts";
-import type { Heartbeats } from "../protocol/heartbeats.ts";
+import { Heartbeats } from "../protocol/heartbeats.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Message, Welcome } from "../protocol/messages.ts";
 import type { Peer } from "../protocol/peer.ts";
@@ -23,7 +23,8 @@ export interface LinkOptions {
   readonly address: string;
   readonly clock: Clock;
   readonly entropy: Entropy;
-  readonly heartbeats: Heartbeats;
+  /** Silence after which a sign of life is asked for. */
+  readonly heartbeatMs: number;
   readonly logger: Logger;
   readonly machine: string;
   readonly machineKey: Uint8Array;
@@ -39,6 +40,7 @@ export interface LinkOptions {
 /** The link of one daemon. */
 export class Link {
   #options: LinkOptions;
+  #heartbeats: Heartbeats;
   #peer: Peer | null = null;
   #abort = new AbortController();
   #running: Promise<void> | null = null;
@@ -50,8 +52,14 @@ export class Link {
   #pause: { timer: Timer; resolve: () => void } | null = null;
 
   constructor(options: LinkOptions) {
+    const { clock, heartbeatMs } = options;
     this.#options = options;
-    this.#sinceMs = options.clock.monotonicMs();
+    this.#heartbeats = new Heartbeats(
+      clock,
+      heartbeatMs,
+      LIMITS.heartbeatsMissedByClient,
+    );
+    this.#sinceMs = clock.monotonicMs();
   }
 
   /** Begins; resolves after the first try, whatever came of it. */
@@ -103,14 +111,14 @@ export class Link {
 
   /** One connection, from the first byte to its end. */
   async #connect(): Promise<void> {
-    const { address, clock, entropy, heartbeats, logger } = this.#options;
+    const { address, clock, entropy, logger } = this.#options;
     this.#set("connecting");
     const token = await this.#options.token();
     const stream = await this.#dial();
     const { peer, done } = await connectPeer(stream, {
       clock,
       entropy,
-      heartbeats,
+      heartbeats: this.#heartbeats,
       token,
       hello: {
         role: "daemon",
@@ -120,7 +128,6 @@ export class Link {
       },
       handlers: (peer, welcome) => {
         this.#peer = peer;
-        this.#tries = 0;
         this.#reason = undefined;
         this.#set("up");
         logger.info("link_up", { broker: address, epoch: welcome.epoch });
@@ -157,6 +164,9 @@ export class Link {
 
   #down(reason: MomError | null): void {
     this.#peer = null;
+    // What breaks again and again right after WELCOME is a failed try, too.
+    const upMs = this.#options.clock.monotonicMs() - this.#sinceMs;
+    if (upMs >= LIMITS.reconnectSettledMs) this.#tries = 0;
     this.#reason = reason === null
       ? "closed"
       : `${reason.code}: ${reason.message}`;

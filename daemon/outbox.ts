@@ -185,9 +185,9 @@ export class Outbox {
     }
     const item = this.#rest(stream, this.#itemOf(producer, message));
     if (stream.join(item.firstSequence, waiter)) return;
-    const isMoving = this.#port !== null && !this.#pace.isStalled;
-    if (!isMoving || producer.isInOutbox) this.#store(stream, item, waiter);
-    else if (item.firstSequence < stream.sender.nextSequence) {
+    if (!this.#isMoving || producer.isInOutbox) {
+      this.#store(stream, item, waiter);
+    } else if (item.firstSequence < stream.sender.nextSequence) {
       this.#sendLoose(stream, item, waiter);
     } else {
       stream.queue(item, newTag(item, [waiter]));
@@ -207,6 +207,12 @@ export class Outbox {
     );
   }
 
+  /** Whether the link is there, moves, and is not full of what the outbox has. */
+  get #isMoving(): boolean {
+    return this.#port !== null && !this.#pace.isStalled &&
+      this.#pace.drainBytes <= 2 * DRAIN_WINDOW_BYTES;
+  }
+
   #itemOf(producer: Producer, message: Publish): OutboxItem {
     const left = remainingMs(message.attributes);
     return {
@@ -216,9 +222,13 @@ export class Outbox {
       firstSequence: message.firstSequence,
       count: message.count,
       attributes: withRemaining(message.attributes, null),
-      deadlineMs: left === null ? null : this.#context.clock.wallMs() + left,
+      deadlineMs: left === null ? null : this.#nowMs() + left,
       batch: message.batch,
     };
+  }
+
+  #nowMs(): number {
+    return this.#context.commits.store.timeline.nowMs();
   }
 
   /** It was stored here before: the app has lost our answer. */
@@ -292,8 +302,10 @@ export class Outbox {
    */
   #shift(streams: Iterable<PublishStream>): void {
     const moved: [PublishStream, PendingBatch<BatchTag>][] = [];
+    const shifted = new Set<PublishStream>();
     for (const stream of streams) {
       if (stream.unstored === 0) continue;
+      shifted.add(stream);
       stream.unstored = 0;
       for (const batch of stream.sender) {
         if (!batch.tag.isStored) moved.push([stream, batch]);
@@ -303,6 +315,7 @@ export class Outbox {
       (a.request ?? Infinity) - (b.request ?? Infinity) || 0
     );
     for (const [stream, batch] of moved) this.#storeSent(stream, batch);
+    if (shifted.size > 0) this.#pace.stored(shifted);
   }
 
   #storeSent(stream: PublishStream, batch: PendingBatch<BatchTag>): void {
@@ -323,8 +336,14 @@ export class Outbox {
     });
   }
 
+  /**
+   * Nothing moves, or too slowly. Whoever has something on its way has it stored,
+   * with all that this producer sent since: order holds over its topics.
+   */
   #stall(): void {
-    this.#shift(this.#pace.streams);
+    const producers = new Set<Producer>();
+    for (const { producer } of this.#pace.streams) producers.add(producer);
+    for (const { streams } of producers) this.#shift(streams.values());
     this.#wake();
   }
 
@@ -552,7 +571,7 @@ export class Outbox {
     const { topic, firstSequence, count, previous, deadlineMs, batch } = item;
     const attributes = deadlineMs === null ? item.attributes : withRemaining(
       item.attributes,
-      deadlineMs - this.#context.clock.wallMs(),
+      deadlineMs - this.#nowMs(),
     );
     port.send({
       type: "PUBLISH",

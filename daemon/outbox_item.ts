@@ -11,6 +11,8 @@ import {
 } from "../protocol/attributes.ts";
 import { CborReader, CborWriter } from "../protocol/cbor.ts";
 import type { MomError } from "../protocol/errors.ts";
+import type { Item } from "../storage/store.ts";
+import type { Timeline } from "../storage/timeline.ts";
 
 /** Records of one producer for one topic, with what PUBLISH says of them. */
 export interface OutboxItem {
@@ -21,7 +23,7 @@ export interface OutboxItem {
   readonly count: number;
   /** Without `expires`, which is `deadlineMs`. */
   readonly attributes: Attributes;
-  /** Wall time of this machine at which the records expire, or `null`. */
+  /** When the records expire in this store's steady time, as stored in wall time; or `null`. */
   readonly deadlineMs: number | null;
   readonly batch: Uint8Array;
 }
@@ -36,23 +38,30 @@ type Fields = [
 ];
 
 /** All of an item but its batch, as bytes. */
-export function encodeOutboxMeta(item: OutboxItem): Uint8Array {
-  return encode(fieldsOf(item));
+export function encodeOutboxMeta(
+  item: OutboxItem,
+  timeline: Timeline,
+): Uint8Array {
+  return encode(fieldsOf(item, timeline));
 }
 
 /** An item that the broker refused for good, with the reason. */
-export function encodeDeadMeta(item: OutboxItem, error: MomError): Uint8Array {
-  return encode([...fieldsOf(item), error.code, error.message]);
+export function encodeDeadMeta(
+  item: OutboxItem,
+  error: MomError,
+  timeline: Timeline,
+): Uint8Array {
+  return encode([...fieldsOf(item, timeline), error.code, error.message]);
 }
 
-function fieldsOf(item: OutboxItem): Fields {
+function fieldsOf(item: OutboxItem, timeline: Timeline): Fields {
   return [
     item.producer,
     item.topic,
     item.previous,
     item.firstSequence,
     encodeAttributes(item.attributes),
-    item.deadlineMs,
+    timeline.toStored(item.deadlineMs),
   ];
 }
 
@@ -62,14 +71,17 @@ function encode(fields: unknown[]): Uint8Array {
   return writer.take();
 }
 
-/** The inverse of {@linkcode encodeOutboxMeta}. Keeps no view on `meta`. */
+/**
+ * The inverse of {@linkcode encodeOutboxMeta}; `batch` are the item's records.
+ * Keeps no view on the meta.
+ */
 export function decodeOutboxMeta(
-  meta: Uint8Array,
-  count: number,
+  { meta, count, position }: Item,
   batch: Uint8Array,
+  timeline: Timeline,
 ): OutboxItem {
   const fields = new CborReader(meta).readItem() as Fields;
-  const [producer, topic, previous, firstSequence, attributes, deadlineMs] =
+  const [producer, topic, previous, firstSequence, attributes, storedMs] =
     fields;
   return {
     producer: producer.slice(),
@@ -78,7 +90,7 @@ export function decodeOutboxMeta(
     firstSequence,
     count,
     attributes: decodeAttributes(attributes),
-    deadlineMs,
+    deadlineMs: timeline.fromStored(storedMs, position),
     batch,
   };
 }

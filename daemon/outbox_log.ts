@@ -78,13 +78,14 @@ export class OutboxLog {
   async visit(
     onItem: (item: OutboxItem, end: number) => void,
   ): Promise<void> {
+    const { store } = this.#commits;
     for (let next = this.begin; next < this.end;) {
       const results = await this.#read(next);
       if (results.length === 0) return;
       for (const result of results) {
         next = result.base + result.count;
         if ("damaged" in result) continue;
-        onItem(decodeOutboxMeta(result.meta, result.count, result.body), next);
+        onItem(decodeOutboxMeta(result, result.body, store.timeline), next);
       }
     }
   }
@@ -106,9 +107,10 @@ export class OutboxLog {
       const { base, count } = result;
       if ("damaged" in result) this.settle(base, base + count);
       else if (this.isOpen(base)) {
-        const { meta, blob } = result;
+        const { blob } = result;
         const body = blob === null ? result.body : await store.readBlob(blob);
-        if (!onItem(decodeOutboxMeta(meta, count, body), base)) return next;
+        const item = decodeOutboxMeta(result, body, store.timeline);
+        if (!onItem(item, base)) return next;
       }
       next = base + count;
     }
@@ -137,7 +139,7 @@ export class OutboxLog {
       this.#appender.append({
         count,
         body: bytes,
-        meta: () => encodeOutboxMeta(part),
+        meta: () => encodeOutboxMeta(part, this.#commits.store.timeline),
         done: (base) => {
           stream.storedLast = Math.max(stream.storedLast, last);
           stream.producer.outboxEnd = base + count;
@@ -156,7 +158,7 @@ export class OutboxLog {
       this.#dead.append({
         count,
         body: bytes,
-        meta: () => encodeDeadMeta(item, error),
+        meta: () => encodeDeadMeta(item, error, this.#commits.store.timeline),
         done: () => {
           if (isLast) onStored();
         },

@@ -14,6 +14,8 @@ import type { PublishStream } from "./publish_stream.ts";
  * first may come late, with receipts lying unread because this process was busy.
  */
 const STALL = { minMs: 50, maxMs: 150, factor: 4, checkMs: 20 } as const;
+/** A link that moves, but takes this long for a publish, is too slow to wait for. */
+const LATE_MS = 1_000;
 /** What a receipt takes usually, before the first has come. */
 const USUAL_MS = 5;
 
@@ -21,14 +23,16 @@ interface Sent {
   readonly stream: PublishStream;
   readonly sentMs: number;
   readonly bytes: number;
-  readonly isDrain: boolean;
 }
 
 /** What is on its way. */
 export class Pace {
   #clock: Clock;
   #onStall: () => void;
-  #sent = new Map<number, Sent>();
+  /** What is on no disk of ours, oldest first. */
+  #fast = new Map<number, Sent>();
+  /** What lies in the outbox, too. */
+  #drain = new Map<number, Sent>();
   #fastBytes = 0;
   #drainBytes = 0;
   #progressMs = 0;
@@ -40,7 +44,10 @@ export class Pace {
   #nowMs = 0;
   #isNowRead = false;
 
-  /** @param onStall Called when the link has come to a stand. */
+  /**
+   * @param onStall Called when the link has come to a stand, or is too slow for
+   *   what is under way without a stay in the outbox.
+   */
   constructor(clock: Clock, onStall: () => void) {
     this.#clock = clock;
     this.#onStall = onStall;
@@ -51,21 +58,32 @@ export class Pace {
     return this.#isStalled;
   }
 
-  /** Bytes that came from apps without a stay in the outbox. */
+  /** Bytes that came from apps and are not in the outbox. */
   get fastBytes(): number {
     return this.#fastBytes;
   }
 
-  /** Bytes that came from the outbox. */
+  /** Bytes that are in the outbox, too. */
   get drainBytes(): number {
     return this.#drainBytes;
   }
 
-  /** The streams with something on its way. */
+  /** The streams with something on its way that is not in the outbox. */
   get streams(): Set<PublishStream> {
     const streams = new Set<PublishStream>();
-    for (const { stream } of this.#sent.values()) streams.add(stream);
+    for (const { stream } of this.#fast.values()) streams.add(stream);
     return streams;
+  }
+
+  /** What is on its way of some streams went to the outbox, too. */
+  stored(streams: ReadonlySet<PublishStream>): void {
+    for (const [request, sent] of this.#fast) {
+      if (!streams.has(sent.stream)) continue;
+      this.#fast.delete(request);
+      this.#drain.set(request, sent);
+      this.#fastBytes -= sent.bytes;
+      this.#drainBytes += sent.bytes;
+    }
   }
 
   /** A publish goes out. */
@@ -76,8 +94,12 @@ export class Pace {
     isDrain: boolean,
   ): void {
     const sentMs = this.#now();
-    if (this.#sent.size === 0) this.#progressMs = sentMs;
-    this.#sent.set(request, { stream, sentMs, bytes, isDrain });
+    if (this.#isIdle) this.#progressMs = sentMs;
+    (isDrain ? this.#drain : this.#fast).set(request, {
+      stream,
+      sentMs,
+      bytes,
+    });
     if (isDrain) this.#drainBytes += bytes;
     else this.#fastBytes += bytes;
     this.#watch();
@@ -85,11 +107,16 @@ export class Pace {
 
   /** An answer came: the link moves. Gives the stream that it is about. */
   answered(request: number): PublishStream | null {
-    const sent = this.#sent.get(request);
+    const fast = this.#fast.get(request);
+    const sent = fast ?? this.#drain.get(request);
     if (sent === undefined) return null;
-    this.#sent.delete(request);
-    if (sent.isDrain) this.#drainBytes -= sent.bytes;
-    else this.#fastBytes -= sent.bytes;
+    if (fast === undefined) {
+      this.#drain.delete(request);
+      this.#drainBytes -= sent.bytes;
+    } else {
+      this.#fast.delete(request);
+      this.#fastBytes -= sent.bytes;
+    }
     this.#progressMs = this.#now();
     this.#usualMs += (this.#progressMs - sent.sentMs - this.#usualMs) / 8;
     this.#isStalled = false;
@@ -98,7 +125,8 @@ export class Pace {
 
   /** There is another link, or none: nothing is on its way. */
   reset(): void {
-    this.#sent.clear();
+    this.#fast.clear();
+    this.#drain.clear();
     this.#fastBytes = 0;
     this.#drainBytes = 0;
     this.#isStalled = false;
@@ -113,23 +141,31 @@ export class Pace {
     return this.#nowMs = this.#clock.monotonicMs();
   }
 
+  get #isIdle(): boolean {
+    return this.#fast.size === 0 && this.#drain.size === 0;
+  }
+
   #watch(): void {
-    if (this.#timer !== null || this.#sent.size === 0) return;
+    if (this.#timer !== null || this.#isIdle) return;
     this.#timer = this.#clock.setTimer(STALL.checkMs, () => this.#check());
   }
 
   #check(): void {
     this.#timer = null;
-    if (this.#sent.size === 0) return;
-    const silentMs = this.#clock.monotonicMs() - this.#progressMs;
+    if (this.#isIdle) return;
+    const nowMs = this.#clock.monotonicMs();
+    const silentMs = nowMs - this.#progressMs;
     const patienceMs = Math.min(
       STALL.maxMs,
       Math.max(STALL.minMs, STALL.factor * this.#usualMs),
     );
-    if (silentMs < patienceMs) this.#isDoubted = false;
+    const isSilent = silentMs >= patienceMs;
+    const [oldest] = this.#fast.values();
+    const isLate = nowMs - (oldest?.sentMs ?? nowMs) >= LATE_MS;
+    if (!isSilent && !isLate) this.#isDoubted = false;
     else if (!this.#isDoubted) this.#isDoubted = true;
-    else if (!this.#isStalled) {
-      this.#isStalled = true;
+    else if (isLate || !this.#isStalled) {
+      this.#isStalled = isSilent;
       this.#onStall();
     }
     this.#watch();

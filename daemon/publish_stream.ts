@@ -31,7 +31,7 @@ export interface BatchTag {
   waiters: Waiter[];
   /** What its app said of `previous`. */
   readonly previous: number;
-  /** Wall time at which it expires, or `null`. */
+  /** When it expires in this store's steady time, or `null`. */
   readonly deadlineMs: number | null;
   /** Whether it goes, or has gone, to the outbox. */
   isStored: boolean;

@@ -7,7 +7,7 @@
  */
 
 import { remainingMs, withRemaining } from "../protocol/attributes.ts";
-import type { Clock, Entropy } from "../protocol/clock.ts";
+import type { Entropy } from "../protocol/clock.ts";
 import { checkDeliver } from "../protocol/deliver_check.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
@@ -49,7 +49,6 @@ export interface UpstreamOptions {
   readonly commits: Commits;
   /** Where the broker's epoch is kept. */
   readonly base: Base;
-  readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
   readonly users: LinkedUsers;
@@ -442,7 +441,7 @@ export class Upstream {
     const left = remainingMs(message.attributes);
     const deadlineMs = left === null
       ? null
-      : this.#options.clock.wallMs() + left;
+      : this.#commits.store.timeline.nowMs() + left;
     const attributes = withRemaining(message.attributes, null);
     for (let i = 0; i < targets.length; i += 2) {
       const user = this.#users.byKey(targets[i]);

@@ -352,7 +352,7 @@ export class User implements Saveable, InboxOwner {
   push(delivery: Delivery): number {
     const { app } = this;
     if (app === null) return 0;
-    const nowMs = this.#context.clock.wallMs();
+    const nowMs = this.#context.commits.store.timeline.nowMs();
     if (delivery.deadlineMs !== null && delivery.deadlineMs <= nowMs) {
       const to = delivery.base + delivery.count;
       // Behind this turn: an inbox that is pushing counts it first.
@@ -407,12 +407,16 @@ export class User implements Saveable, InboxOwner {
     if (this.inbox.isPassed) this.#pushWaiting();
   }
 
-  /** Stores what has waited in memory for longer than `stalledMs`. */
+  /**
+   * Stores what has waited in memory for longer than `stalledMs`. Not while the
+   * handle holds what the broker answers for: lost with its connection, that comes
+   * again, and would lie behind what came after it. So long the rest waits at the
+   * broker, within its credit.
+   */
   spill(stalledMs: number): void {
     if (this.#waiting.length === 0 || this.#holdsBrokers) return;
-    if (this.#context.clock.monotonicMs() - this.#waitingSinceMs < stalledMs) {
-      return;
-    }
+    const nowMs = this.#context.clock.monotonicMs();
+    if (nowMs - this.#waitingSinceMs < stalledMs) return;
     for (const delivery of this.#waiting.splice(0)) this.inbox.append(delivery);
   }
 
@@ -569,15 +573,22 @@ export class User implements Saveable, InboxOwner {
     for (const mark of this.#marks.values()) {
       for (const each of mark.outcomes()) known.push(each);
     }
+    for (const each of this.#held()) known.push(each);
+    return known.slice(0, LIMITS.knownRanges * 4);
+  }
+
+  /** What the handle holds that the broker answers for. */
+  #held(): number[] {
+    const held: number[] = [];
     for (const [logId, set] of this.app?.pushed ?? []) {
       const mark = this.mark(logId, false);
       for (const [from, to] of set.spans()) {
         for (const [a, b] of mark?.outside(from, to) ?? [[from, to]]) {
-          known.push(OUTCOME.held, logId, a, b);
+          held.push(OUTCOME.held, logId, a, b);
         }
       }
     }
-    return known.slice(0, LIMITS.knownRanges * 4);
+    return held;
   }
 
   /** The broker has committed these outcomes. */

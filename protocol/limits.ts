@@ -21,10 +21,17 @@ export const LIMITS = {
   heartbeatMs: 10_000,
   /** Intervals of silence after which the other end counts as gone. */
   heartbeatsMissed: 3,
+  /**
+   * The same for the side that connects: a little earlier, so that it has a new
+   * connection within the three.
+   */
+  heartbeatsMissedByClient: 2.6,
   /** First wait before connecting again. */
   reconnectMinMs: 100,
   /** Longest wait before connecting again. */
   reconnectMaxMs: 5_000,
+  /** A connection that lasts shorter than this was no success: the waits go on growing. */
+  reconnectSettledMs: 1_000,
   /** How long a handle's calls wait while its daemon is away. Default. */
   reconnectTimeoutMs: 10_000,
   /** How long an older connection of the same name has to answer a PING. */

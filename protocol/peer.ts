@@ -79,6 +79,8 @@ const LARGE_FRAME_BYTES = 16 * 1024;
 const REFUSAL_RESTS = 4;
 /** Others get their turn after so long with the frames of one. */
 const SLICE_MS = 10;
+/** How often `ping` waits anew because nothing could be heard meanwhile. */
+const PING_WAITS_MAX = 5;
 
 /** One end of a conversation. */
 export class Peer implements Heartbeating {
@@ -109,8 +111,11 @@ export class Peer implements Heartbeating {
   #isClogged = false;
   /** Nothing is read until it is drained. */
   #isPaused = false;
-  /** When something was last heard, on the monotonic clock. */
-  heardMs: number;
+  #heardMs: number;
+  /** A handler has not taken the last chunk: nothing is read. */
+  #isDeaf = false;
+  /** When something was last said, on the monotonic clock. */
+  saidMs: number;
 
   constructor(options: PeerOptions) {
     this.#stream = options.stream;
@@ -119,7 +124,12 @@ export class Peer implements Heartbeating {
     this.#reader = new FrameReader(options.frameBytesMax);
     this.#isServer = options.isServer ?? false;
     this.#isOpening = options.isOpening ?? false;
-    this.heardMs = options.clock.monotonicMs();
+    this.#heardMs = this.saidMs = options.clock.monotonicMs();
+  }
+
+  /** When something was last heard, on the monotonic clock; now, while nothing is read. */
+  get heardMs(): number {
+    return this.#isDeaf ? this.#clock.monotonicMs() : this.#heardMs;
   }
 
   /** Who is at the other end, for logs. */
@@ -168,7 +178,7 @@ export class Peer implements Heartbeating {
       if (this.#isEnding) continue;
       this.#hear();
       const pending = this.#take(chunk as Uint8Array<ArrayBuffer>);
-      if (pending !== null) await pending;
+      if (pending !== null) await this.#restFor(pending);
     }
     this.#end(this.#reason);
   }
@@ -217,21 +227,20 @@ export class Peer implements Heartbeating {
     void this.#endLater();
   }
 
-  /** Resolves to whether anything is heard within `timeoutMs` after a PING. */
-  ping(timeoutMs: number): Promise<boolean> {
-    if (this.#closed) return Promise.resolve(false);
+  /**
+   * Resolves to whether anything is heard within `timeoutMs` after a PING. Time in
+   * which nothing was read here does not count.
+   */
+  async ping(timeoutMs: number): Promise<boolean> {
+    if (this.#closed) return false;
     this.sendPing();
-    return new Promise((resolve) => {
-      const heard = () => {
-        timer.cancel();
-        resolve(!this.#closed);
-      };
-      const timer = this.#clock.setTimer(timeoutMs, () => {
-        this.#heard.splice(this.#heard.indexOf(heard), 1);
-        resolve(false);
-      });
-      this.#heard.push(heard);
-    });
+    for (let waits = 0; waits < PING_WAITS_MAX; waits++) {
+      const dueMs = this.#clock.monotonicMs() + timeoutMs;
+      if (await this.#hears(timeoutMs)) return !this.#closed;
+      const lateMs = this.#clock.monotonicMs() - dueMs;
+      if (!this.#isDeaf && lateMs < timeoutMs / 2) return false;
+    }
+    return false;
   }
 
   /** Resolves when no more than `bytes` wait to be taken by the stream, or at the end. */
@@ -296,8 +305,31 @@ export class Peer implements Heartbeating {
     timer.cancel();
   }
 
+  /** Whether anything is heard, or the end comes, within a time. */
+  #hears(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const heard = () => {
+        timer.cancel();
+        resolve(true);
+      };
+      const timer = this.#clock.setTimer(timeoutMs, () => {
+        this.#heard.splice(this.#heard.indexOf(heard), 1);
+        resolve(false);
+      });
+      this.#heard.push(heard);
+    });
+  }
+
+  /** Reads nothing until `pending` settles: silence meanwhile is our own. */
+  async #restFor(pending: Promise<void>): Promise<void> {
+    this.#isDeaf = true;
+    await pending;
+    this.#isDeaf = false;
+    this.#heardMs = this.#clock.monotonicMs();
+  }
+
   #hear(): void {
-    this.heardMs = this.#clock.monotonicMs();
+    this.#heardMs = this.#clock.monotonicMs();
     if (this.#heard.length === 0) return;
     for (const heard of this.#heard.splice(0)) heard();
   }
@@ -427,6 +459,7 @@ export class Peer implements Heartbeating {
     }
     const full = this.#filling;
     this.#answerBytes = 0;
+    this.saidMs = this.#clock.monotonicMs();
     this.#filling = this.#spare;
     this.#writingBytes = full.length;
     this.#writing = this.#stream.write(full.view()).then(

@@ -27,6 +27,7 @@ import {
 import type { LogIndex } from "./log_index.ts";
 import { OpenGroup } from "./open_group.ts";
 import type { TrimTargetOptions } from "./store_options.ts";
+import { Timeline } from "./timeline.ts";
 import type { ValueCache } from "./value_cache.ts";
 import { VarintReader, varintSize, writeVarint } from "./varint.ts";
 
@@ -63,6 +64,8 @@ export class Ledger {
   readonly journal: Journal;
   /** Large bodies. */
   readonly blobs: BlobRegistry;
+  /** What time it is. */
+  readonly timeline: Timeline;
   /** The last commit that is on disk. */
   position: number;
   readonly #hooks: LedgerHooks;
@@ -79,6 +82,7 @@ export class Ledger {
     this.position = start.position;
     this.#sealedPosition = start.position;
     this.#lastTime = start.counters.time;
+    this.timeline = new Timeline(hooks.clock, this.#lastTime, this);
     this.#nextLog = start.counters.nextLog;
     this.blobs = new BlobRegistry(start.counters.nextBlob);
     this.journal = new Journal(start.counters.nextSeq, {
@@ -110,7 +114,7 @@ export class Ledger {
   get openTime(): number {
     const open = this.#open;
     if (open.time === 0) {
-      open.time = Math.floor(this.#nowMs());
+      open.time = this.timeline.stamp();
       this.#lastTime = open.time;
     }
     return open.time;
@@ -229,7 +233,7 @@ export class Ledger {
     const index = this.log(log);
     const { keepBytes = Infinity, olderThanMs = Infinity } = options;
     const bySize = index.offsetKeeping(keepBytes);
-    const byAge = index.offsetBefore(this.#nowMs() - olderThanMs);
+    const byAge = index.offsetBefore(this.timeline.stampOfAge(olderThanMs));
     const target = Math.min(Math.max(bySize, byAge), index.committedEnd);
     return Math.max(target, index.begin);
   }
@@ -329,10 +333,6 @@ export class Ledger {
 
   #putBlob(id: number): void {
     this.change(TABLE.blobs, id, this.blobs.entry(id));
-  }
-
-  #nowMs(): number {
-    return Math.max(this.#lastTime, this.#hooks.clock.wallMs());
   }
 }
 

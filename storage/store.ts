@@ -35,6 +35,7 @@ import { LogReader, type Want } from "./log_reader.ts";
 import { type Opened, readStore, type Tables } from "./opening.ts";
 import { Space } from "./space.ts";
 import type { StoreOptions, TrimTargetOptions } from "./store_options.ts";
+import type { Timeline } from "./timeline.ts";
 import { ValueCache } from "./value_cache.ts";
 
 export type { StagedBlob } from "./blobs.ts";
@@ -170,6 +171,11 @@ export class Store {
   /** The time that what is appended now will have, ms; never falls. */
   get openTime(): number {
     return this.#ledger.openTime;
+  }
+
+  /** What time it is. */
+  get timeline(): Timeline {
+    return this.#ledger.timeline;
   }
 
   /** Bytes that are not yet on disk, about; for back-pressure. */

@@ -187,7 +187,7 @@ export class Acknowledging {
         from: start,
         to: end,
         reason: result.reason ?? "",
-        timeMs: this.#state.nowMs(),
+        timeMs: this.#state.stampMs(),
       });
     }
   }

@@ -85,7 +85,7 @@ export class Attaching {
         this.#state.producers.introduce(
           message.handle,
           user.id,
-          this.#state.nowMs(),
+          this.#state.stampMs(),
         ),
       );
     }
@@ -152,18 +152,22 @@ export class Attaching {
     this.#state.commits.finish();
   }
 
+  /** Absence does not count while nobody could come back. */
+  stoodStill(ms: number): void {
+    const nowMs = this.#state.nowMs();
+    for (const user of this.#state.users.values()) {
+      user.awaySinceMs = Math.min(nowMs, user.awaySinceMs + ms);
+    }
+  }
+
   /** Ends unnamed users that were away for too long. */
   endAbsent(limits: AbsenceLimits): void {
     const nowMs = this.#state.nowMs();
-    const monotonicMs = this.#state.monotonicMs();
     for (const user of this.#state.users.values()) {
       if (user.named || user.flow !== null) continue;
-      // A minute is counted past all jumps of the wall clock; a week outlives
-      // the process.
-      const isOver = user.machine === DIRECT_MACHINE
-        ? monotonicMs - user.goneMs >= limits.directMs
-        : nowMs - user.lastSeenMs >= limits.machineMs;
-      if (!isOver) continue;
+      const isDirect = user.machine === DIRECT_MACHINE;
+      const limitMs = isDirect ? limits.directMs : limits.machineMs;
+      if (nowMs - user.awaySinceMs < limitMs) continue;
       this.#forgetProducerOf(user);
       this.#state.endUser(user);
     }
@@ -282,8 +286,8 @@ export class Attaching {
   #unbind(flow: Flow): void {
     const { user, session } = flow;
     user.flow = null;
-    user.lastSeenMs = this.#state.nowMs();
-    user.goneMs = this.#state.monotonicMs();
+    user.lastSeenMs = this.#state.stampMs();
+    user.awaySinceMs = this.#state.nowMs();
     this.#state.commits.changed(user);
     session.flows.delete(flow.ref);
     session.waiting.delete(flow);

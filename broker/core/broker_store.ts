@@ -23,6 +23,7 @@ export type BrokerStore = Pick<
   | "position"
   | "openPosition"
   | "openTime"
+  | "timeline"
   | "isMemory"
   | "liveBytes"
   | "readCached"

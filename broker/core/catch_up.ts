@@ -197,7 +197,8 @@ export class CatchUp {
     }
     const unsent = this.#unsent(flow, reader, result);
     if (unsent.length === 0) return this.#passed(reader, end);
-    const meta = decodeMeta(result.meta);
+    const { timeline } = this.#state.store;
+    const meta = decodeMeta(result.meta, result.position, timeline);
     if (result.blob === null) {
       const batch = toBatch(reader, result, meta, result.body);
       return this.#sendPieces(flow, reader, batch, unsent);

@@ -29,16 +29,15 @@ import { Subscribing } from "./subscribing.ts";
 /** What the core stands on. */
 export interface CoreOptions {
   readonly store: BrokerStore;
-  /** Wall time in ms; may jump. */
-  wallMs(): number;
-  /** Milliseconds that only rise, for how long somebody has been away. */
-  monotonicMs(): number;
   readonly maxMessageBytes: number;
   readonly retention: RetentionLimits;
   readonly logger: Logger;
   /** A defect after which nothing can be trusted. */
   onDefect(error: unknown): void;
 }
+
+/** A look at the time that comes so late: this process stood still. */
+const STOOD_STILL_MS = 1_000;
 
 /** How long unnamed users last without their handle. */
 const ABSENCE: AbsenceLimits = {
@@ -184,8 +183,16 @@ export class Core {
     }
   }
 
-  /** Time has passed: users and messages whose time is up. Called about once a second. */
-  tick(): void {
+  /**
+   * Time has passed: users and messages whose time is up. Called about once a
+   * second.
+   *
+   * @param lateMs How late the call is: for so long this process stood still, and
+   *   no handle could come back.
+   */
+  tick(lateMs: number = 0): void {
+    this.#state.store.timeline.look();
+    if (lateMs >= STOOD_STILL_MS) this.#attaching.stoodStill(lateMs);
     this.#attaching.endAbsent(ABSENCE);
     this.#retention.tick();
   }
@@ -281,10 +288,10 @@ export class Core {
       );
     }
     const sender = userOf(name, session.machine);
-    const nowMs = this.#state.nowMs();
+    const stampMs = this.#state.stampMs();
     const known = this.#state.producers.get(id);
     if (known !== undefined) checkOwner(session, known);
-    const producer = this.#state.producers.introduce(id, sender, nowMs);
+    const producer = this.#state.producers.introduce(id, sender, stampMs);
     session.admit(producer);
     this.#state.commits.finish();
   }

@@ -6,6 +6,7 @@
  */
 
 import type { Attributes } from "../../protocol/attributes.ts";
+import type { Timeline } from "../../storage/timeline.ts";
 import { encodeEntry, EntryReader } from "./entries.ts";
 
 /** An item's meta. */
@@ -14,29 +15,36 @@ export interface ItemMeta {
   readonly senderKey: number;
   /** The sending user, `name@machine`. */
   readonly sender: string;
-  /** Not to be delivered later than this moment of the broker's clock, in ms. */
+  /** Not to be delivered later than this moment of the steady time, in ms. */
   readonly expiresAtMs: number | null;
   /** Attributes but for `expires`; `null` for none. */
   readonly attributes: Attributes;
 }
 
-/** Meta as bytes. */
-export function encodeMeta(meta: ItemMeta): Uint8Array {
+/** Meta as bytes; `timeline` may be `null` for what does not expire. */
+export function encodeMeta(
+  meta: ItemMeta,
+  timeline: Timeline | null,
+): Uint8Array {
   return encodeEntry([
     meta.senderKey,
     meta.sender,
-    meta.expiresAtMs,
+    timeline?.toStored(meta.expiresAtMs) ?? null,
     meta.attributes,
   ]);
 }
 
-/** Meta from its bytes. */
-export function decodeMeta(bytes: Uint8Array): ItemMeta {
+/** Meta from its bytes, which commit `position` holds. */
+export function decodeMeta(
+  bytes: Uint8Array,
+  position: number,
+  timeline: Timeline,
+): ItemMeta {
   const entry = new EntryReader("an item", bytes);
   return {
     senderKey: entry.number(),
     sender: entry.text(),
-    expiresAtMs: entry.numberOrNull(),
+    expiresAtMs: timeline.fromStored(entry.numberOrNull(), position),
     attributes: entry.attributes(),
   };
 }

@@ -9,7 +9,8 @@ import type { BrokerStore } from "./broker_store.ts";
 import type { Commits } from "./commits.ts";
 import { type Entity, EntryReader, type Field, TABLES } from "./entries.ts";
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+/** A day in ms. */
+export const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** How far one producer has come in one topic. */
 export class Sequence implements Entity {
@@ -106,9 +107,9 @@ export class Producers {
    * The producer with that id; a new one if need be. That one is not stored before
    * it publishes: introducing costs nothing that lasts.
    */
-  introduce(id: Uint8Array, sender: string, nowMs: number): Producer {
+  introduce(id: Uint8Array, sender: string, stampMs: number): Producer {
     const hex = id.toHex();
-    const day = Math.floor(nowMs / DAY_MS);
+    const day = Math.floor(stampMs / DAY_MS);
     let producer = this.#byId.get(hex);
     if (producer === undefined) {
       producer = new Producer(this.#nextKey++, id.slice(), sender, day);
@@ -167,13 +168,12 @@ export class Producers {
     this.#byLog.delete(log);
   }
 
-  /** Forgets producers that have not been heard of for `days`, but for those in `present`. */
+  /** Forgets producers that have not been heard of since the day of a stamp, but for those that are present. */
   forgetSilent(
-    days: number,
-    nowMs: number,
+    stampMs: number,
     isPresent: (producer: Producer) => boolean,
   ): void {
-    const oldest = Math.floor(nowMs / DAY_MS) - days;
+    const oldest = Math.floor(stampMs / DAY_MS);
     for (const producer of this.#byId.values()) {
       if (producer.lastSeenDay >= oldest || isPresent(producer)) continue;
       this.forget(producer);

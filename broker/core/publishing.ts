@@ -221,10 +221,13 @@ export class Publishing {
       attributes: attributes?.size === 0 ? null : attributes,
     };
     if (left !== null || meta.attributes !== null) {
-      return { meta, bytes: encodeMeta(meta) };
+      return { meta, bytes: encodeMeta(meta, this.#state.store.timeline) };
     }
     if (producer.plainMeta?.userKey !== senderKey) {
-      producer.plainMeta = { userKey: senderKey, bytes: encodeMeta(meta) };
+      producer.plainMeta = {
+        userKey: senderKey,
+        bytes: encodeMeta(meta, null),
+      };
     }
     return { meta, bytes: producer.plainMeta.bytes };
   }
@@ -299,10 +302,10 @@ export class Publishing {
   /** The topic, with all rows that it is to have. */
   #topicFor(job: Job): Topic {
     const { topics } = this.#state;
-    const nowMs = this.#state.nowMs();
+    const stampMs = this.#state.stampMs();
     const name = job.message.topic;
-    const topic = topics.get(name) ?? topics.create(name, nowMs);
-    topics.touch(topic, nowMs);
+    const topic = topics.get(name) ?? topics.create(name, stampMs);
+    topics.touch(topic, stampMs);
     this.#state.matchTopic(topic);
     return topic;
   }

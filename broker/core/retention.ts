@@ -7,6 +7,7 @@
 
 import { RESULTS } from "./counts.ts";
 import { dropBelow } from "./dropping.ts";
+import { DAY_MS } from "./producers.ts";
 import type { State } from "./state.ts";
 import { LAST_PUBLISH_STEP_MS, type Topic } from "./topics.ts";
 
@@ -77,8 +78,9 @@ export class Retention {
   /** Forgets producers that were silent for long; `isPresent` keeps one. */
   forgetProducers(isPresent: (id: string) => boolean): void {
     this.#state.producers.forgetSilent(
-      this.#limits.producerDays,
-      this.#state.nowMs(),
+      this.#state.store.timeline.stampOfAge(
+        this.#limits.producerDays * DAY_MS,
+      ),
       (producer) => isPresent(producer.id.toHex()),
     );
     this.#state.commits.finish();
@@ -99,8 +101,9 @@ export class Retention {
   }
 
   #forgetIfIdle(topic: Topic): void {
-    const idleMs = this.#state.nowMs() - topic.lastPublishMs;
-    if (idleMs < this.#limits.forgetMs + LAST_PUBLISH_STEP_MS) return;
+    const { timeline } = this.#state.store;
+    const ageMs = this.#limits.forgetMs + LAST_PUBLISH_STEP_MS;
+    if (topic.lastPublishMs > timeline.stampOfAge(ageMs)) return;
     if (topic.readers.length > 0) return;
     if (this.#state.filters.match(topic.name).length > 0) return;
     this.#state.forgetTopic(topic);

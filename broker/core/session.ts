@@ -33,7 +33,7 @@ export interface SessionOptions {
   readonly remote: string;
   /** Window for all its users together. */
   readonly credit: number;
-  /** When it was opened, ms since 1970. */
+  /** When it was opened, in steady time. */
   readonly connectedMs: number;
 }
 

@@ -26,10 +26,6 @@ import { User } from "./users.ts";
 /** What the state stands on. */
 export interface StateOptions {
   readonly store: BrokerStore;
-  /** Wall time in ms. */
-  wallMs(): number;
-  /** Milliseconds that only rise. */
-  monotonicMs(): number;
   readonly logger: Logger;
   /** The core met a defect that it cannot go on from. */
   onDefect(error: unknown): void;
@@ -51,11 +47,7 @@ export class State {
   readonly logger: Logger;
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
-  readonly #wallMs: () => number;
-  /** Milliseconds that only rise, whatever becomes of the wall clock. */
-  readonly monotonicMs: () => number;
   readonly #userCounts = new Map<string, number>();
-  #nowMs = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
 
@@ -69,8 +61,6 @@ export class State {
     this.store = store;
     this.logger = options.logger;
     this.onDefect = options.onDefect;
-    this.#wallMs = options.wallMs;
-    this.monotonicMs = () => options.monotonicMs();
     this.commits = new Commits(store, options.onDefect);
     this.totals = new Totals(store.takeEntries(TABLES.totals).get(0));
     this.topics = new Topics(store, this.commits);
@@ -81,10 +71,14 @@ export class State {
     adoptEpoch(this);
   }
 
-  /** Wall time in ms that never falls. */
+  /** Steady time in ms, for durations; never falls (`storage/timeline.ts`). */
   nowMs(): number {
-    this.#nowMs = Math.max(this.#nowMs, this.#wallMs());
-    return this.#nowMs;
+    return this.store.timeline.nowMs();
+  }
+
+  /** Wall time in ms, for what is stored and shown. */
+  stampMs(): number {
+    return this.store.timeline.stampMs();
   }
 
   /** How many users a machine has. */
@@ -102,7 +96,8 @@ export class State {
     const key = this.totals.nextUserKey++;
     this.commits.changed(this.totals);
     const copy = incarnation.slice();
-    const user = new User(key, name, machine, copy, named, this.nowMs());
+    const user = new User(key, name, machine, copy, named, this.stampMs());
+    user.awaySinceMs = this.nowMs();
     this.users.set(user.id, user);
     this.#count(machine, 1);
     this.commits.changed(user);
@@ -301,11 +296,12 @@ export class State {
     user.suspect = entry.number();
     const seenMs = entry.number();
     if (entry.hasMore) user.isUnlisted = entry.flag();
+    const stampMs = this.stampMs();
     // A direct handle has its time to come back, also when it was the broker
     // that was away.
     const isAway = seenMs > 0 && user.machine !== DIRECT_MACHINE;
-    user.lastSeenMs = isAway ? seenMs : this.nowMs();
-    user.goneMs = this.monotonicMs();
+    user.lastSeenMs = isAway ? seenMs : stampMs;
+    user.awaySinceMs = this.nowMs() - Math.max(0, stampMs - user.lastSeenMs);
     // How far its flow had come went with the process: all that was there may
     // have been sent.
     if (user.handle !== null) user.sentPosition = this.store.position;

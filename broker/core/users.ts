@@ -42,8 +42,8 @@ export class User implements Entity {
   isUnlisted = false;
   /** When it was last attached, ms since 1970; 0 while it is. */
   lastSeenMs: number;
-  /** When it was last attached while this broker ran, on the monotonic clock. */
-  goneMs = 0;
+  /** The same in steady time. */
+  awaySinceMs = 0;
   /** Where its deliveries go; `null` while it is not attached. */
   flow: Flow | null = null;
   /** Its subscriptions that go on, by filter. */

@@ -37,6 +37,8 @@ export interface ConnectionOptions {
   /** The handle's id. */
   readonly handle: Uint8Array;
   readonly reconnectTimeoutMs: number;
+  /** Silence after which a sign of life is asked for. */
+  readonly heartbeatMs: number;
   readonly dialer: Dialer;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -106,6 +108,7 @@ export class Connection {
   #attachRequest = 0;
   #attachTimer: Timer | null = null;
   #isAttached = false;
+  #attachedMs = 0;
   /** Why the try before the one under way failed. */
   #lastReason: MomError | null = null;
   #reason: MomError | null = null;
@@ -115,7 +118,11 @@ export class Connection {
   constructor(options: ConnectionOptions, owner: ConnectionOwner) {
     this.#options = options;
     this.#owner = owner;
-    this.#heartbeats = new Heartbeats(options.clock);
+    this.#heartbeats = new Heartbeats(
+      options.clock,
+      options.heartbeatMs,
+      LIMITS.heartbeatsMissedByClient,
+    );
     this.#incarnation = options.entropy.bytes(16);
   }
 
@@ -300,7 +307,7 @@ export class Connection {
     this.#storeKey = key;
     this.#incarnation = attached.incarnation.slice();
     this.#isKnown = this.#isAttached = true;
-    this.#attempts = 0;
+    this.#attachedMs = this.#options.clock.monotonicMs();
     this.#owner.onAttached(peer, attached, welcome, isReplaced);
     this.#options.events.emit({ type: "up" });
     this.#first.resolve();
@@ -315,6 +322,10 @@ export class Connection {
     this.#isAttached = false;
     this.#owner.onDetached();
     const sinceMs = this.#options.clock.monotonicMs();
+    // What breaks again and again once it is attached is a failed try, too.
+    if (sinceMs - this.#attachedMs >= LIMITS.reconnectSettledMs) {
+      this.#attempts = 0;
+    }
     if (!this.#ending.signal.aborted) this.#watchAway(sinceMs);
   }
 

@@ -131,6 +131,7 @@ export class Mom implements AsyncDisposable {
       isNamed: settings.name !== undefined,
       handle,
       reconnectTimeoutMs: settings.reconnectTimeoutMs,
+      heartbeatMs: settings.heartbeatMs,
       dialer: settings.dialer ?? networkDialer,
       clock,
       entropy,

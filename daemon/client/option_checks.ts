@@ -42,6 +42,10 @@ const connectSchema = v.object({
   name: v.optional(v.string()),
   token: v.optional(v.string()),
   reconnectTimeoutMs: v.optional(duration, LIMITS.reconnectTimeoutMs),
+  heartbeatMs: v.optional(
+    v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    LIMITS.heartbeatMs,
+  ),
   dialer: v.optional(shape<Dialer>("dial")),
   clock: v.optional(shape<Clock>("setTimer")),
   entropy: v.optional(shape<Entropy>("bytes")),
@@ -72,6 +76,7 @@ export interface ConnectSettings {
   readonly name?: string;
   readonly token?: string;
   readonly reconnectTimeoutMs: number;
+  readonly heartbeatMs: number;
   readonly dialer?: Dialer;
   readonly clock?: Clock;
   readonly entropy?: Entropy;

@@ -45,6 +45,13 @@ export interface ConnectOptions {
    */
   reconnectTimeoutMs?: number;
   /**
+   * Silence in milliseconds after which a sign of life is asked for; three times
+   * that is the end of a connection. For tests.
+   *
+   * @default {10_000}
+   */
+  heartbeatMs?: number;
+  /**
    * How connections are made; for tests and simulations.
    *
    * @default The operating system's network.

@@ -142,15 +142,15 @@ export class World implements AsyncDisposable {
   readonly faults: FaultyKv;
   /** What the core could not go on from. */
   readonly defects: unknown[];
-  /** The core's time, ms, and how far its wall clock is off. */
-  readonly time: { nowMs: number; skewMs: number };
+  /** Passing time, ms, and how far somebody set the wall clock from it. */
+  readonly time: { nowMs: number; stepMs: number };
 
   private constructor(
     core: Core,
     store: Store,
     faults: FaultyKv,
     defects: unknown[],
-    time: { nowMs: number; skewMs: number },
+    time: { nowMs: number; stepMs: number },
   ) {
     this.core = core;
     this.store = store;
@@ -163,12 +163,16 @@ export class World implements AsyncDisposable {
   static async open(options: WorldOptions = {}): Promise<World> {
     const faults = new FaultyKv(Infinity);
     const defects: unknown[] = [];
-    const time = { nowMs: options.nowMs ?? systemClock.wallMs(), skewMs: 0 };
+    const time = { nowMs: options.nowMs ?? systemClock.wallMs(), stepMs: 0 };
     let core: Core | null = null;
     const store = await Store.open({
       data: options.data ?? ":memory:",
       role: "broker",
-      clock: { ...systemClock, wallMs: () => time.nowMs + time.skewMs },
+      clock: {
+        ...systemClock,
+        wallMs: () => time.nowMs + time.stepMs,
+        monotonicMs: () => time.nowMs,
+      },
       entropy: systemEntropy,
       onFailed: () => core?.fail(),
       onSeal: () => core?.seal() ?? null,
@@ -177,8 +181,6 @@ export class World implements AsyncDisposable {
     });
     core = new Core({
       store,
-      wallMs: () => time.nowMs + time.skewMs,
-      monotonicMs: () => time.nowMs,
       maxMessageBytes: LIMITS.messageBytes,
       retention: { ...RETENTION_LIMITS, ...options.retention },
       logger: silentLogger,

@@ -189,7 +189,7 @@ Deno.test("batches carry the sender and the time, which does not fall", async ()
   await reader.subscribe("doors");
   const { nowMs } = world.time;
   await app.publish("doors", [1]);
-  world.time.nowMs -= 60_000;
+  world.time.stepMs -= 60_000;
   await app.publish("doors", [2]);
   const batches = reader.deliveries();
   assert.deepEqual(batches.map(({ sender }) => sender), [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
-import { systemClock } from "../../protocol/clock.ts";
+import { type Clock, systemClock } from "../../protocol/clock.ts";
 import { OUTCOME } from "../../protocol/messages.ts";
 import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
@@ -403,12 +403,14 @@ Deno.test("Daemon turns a handle away whose name another one took while it was a
 });
 
 Deno.test("[P-5.8] Daemon ends an unnamed user and its producer when its handle stays away", async () => {
-  let laterMs = 0;
-  const clock = {
+  // A minute passes in a second. A jump would be a daemon that stood still.
+  const SPEED = 60;
+  const clock: Clock = {
     ...systemClock,
-    monotonicMs: () => systemClock.monotonicMs() + laterMs,
+    monotonicMs: () => systemClock.monotonicMs() * SPEED,
+    setTimer: (ms, callback) => systemClock.setTimer(ms / SPEED, callback),
   };
-  await using all = await openAll("ana", { clock });
+  await using all = await openAll("ana", { clock, heartbeatMs: 3_600_000 });
   const { app, broker } = all;
   await app.attach(0, [], true, false);
   app.publish("doors", 1, "open");
@@ -416,7 +418,6 @@ Deno.test("[P-5.8] Daemon ends an unnamed user and its producer when its handle 
   broker.peer!.send({ type: "RECEIPT", request, level: 1, offset: 0 });
   await app.tape.next("RECEIPT");
   await app.close();
-  laterMs = 61_000;
   assert.equal((await broker.tape.next("DESTROY")).name, "ana");
   const { producer } = await broker.tape.next("ENDED");
   assert.equal(producer.toHex(), app.handle.toHex());
@@ -473,4 +474,69 @@ Deno.test("Daemon gives back all of a stream that is out of sequence, and stores
     seen.add(sent.firstSequence);
   }
   assert.deepEqual([...seen], [5, 6]);
+});
+
+Deno.test("Daemon keeps the order when a handle that stood still is lost with what it was pushed", async () => {
+  await using all = await openAll();
+  const { app, broker, connect } = all;
+  await app.attach(60);
+  const { ref } = await broker.tape.next("ATTACH");
+  // The first one takes all room there is; the others wait.
+  for (const offset of [0, 1, 2]) {
+    broker.peer!.send(delivery(ref, offset, `${offset} and more`));
+  }
+  await app.tape.next("DELIVER");
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const inCustody = all.daemon.status().inbox?.messages ?? 0;
+  await app.close();
+  await broker.tape.next("ATTACH");
+  for (const offset of [0, 1, 2].slice(0, 3 - inCustody)) {
+    broker.peer!.send(delivery(ref, offset, `${offset} and more`));
+  }
+  const back = await connect(
+    new ScriptedApp("ana", app.handle, app.incarnation),
+  );
+  await back.attach(1 << 20);
+  const offsets: number[] = [];
+  while (offsets.length < 3) {
+    const { baseOffset, count } = await back.tape.next("DELIVER");
+    for (let n = 0; n < count; n++) offsets.push(baseOffset + n);
+  }
+  assert.deepEqual(offsets, [0, 1, 2]);
+  await back.close();
+});
+
+Deno.test("Daemon goes on when a user ends while a message for it is on its way to the disk", async () => {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network);
+  const daemon = await startDaemon(network);
+  const connect = (name: string) =>
+    new ScriptedApp(name).connect(
+      network,
+      formatAddress(daemon.address),
+      daemon.token,
+    );
+  try {
+    for (let round = 0; round < 10; round++) {
+      const app = await connect(`ana${round}`);
+      await app.attach(0);
+      const { ref } = await broker.tape.next("ATTACH");
+      broker.peer!.send(delivery(ref, 0, "late"));
+      // In the turns after the append and before its commit.
+      app.peer.send({
+        type: "DESTROY",
+        request: 99,
+        name: app.name,
+        incarnation: app.incarnation,
+      });
+      await app.tape.next("OK");
+      await app.close();
+    }
+    const last = await connect("ben");
+    await last.attach(0);
+    await last.close();
+  } finally {
+    await daemon.stop();
+    await broker.stop();
+  }
 });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { findToken } from "../../program/tokens.ts";
 import { Mom } from "../../daemon/client.ts";
 import { networkDialer } from "../../transport/dial.ts";
 import { LineQueue } from "../process/line_queue.ts";
@@ -20,13 +21,23 @@ function say(event: AppEvent): void {
 }
 
 async function run(settings: AppSettings): Promise<void> {
-  const { daemon, broker, name, filters } = settings;
+  const { daemon, broker, tokenOf, name, filters, heartbeatMs } = settings;
   using book = new NoteBook(settings.notes);
   const dialer = new NotingDialer(
     networkDialer,
     (topic, from, to) => book.write({ kind: "confirmed", topic, from, to }),
   );
-  const mom = await Mom.connect({ daemon, broker, name, dialer });
+  const token = tokenOf === undefined
+    ? undefined
+    : await findToken(tokenOf) ?? undefined;
+  const mom = await Mom.connect({
+    daemon,
+    broker,
+    name,
+    dialer,
+    token,
+    heartbeatMs,
+  });
   book.write({ kind: "life", user: mom.user, filters });
   const ack = settings.ackEvery > 0 ? "manual" : undefined;
   if (settings.isFirst) {

@@ -18,6 +18,10 @@ export interface AppSettings {
   daemon?: string;
   /** Where the broker is, for a direct handle. */
   broker?: string;
+  /** The address whose token lets in, where that is another: a proxy is between. */
+  tokenOf?: string;
+  /** Its heartbeat, if not that of every day. */
+  heartbeatMs?: number;
   /** Path of its notes. */
   notes: string;
   /** What it reads; empty: it only writes. */

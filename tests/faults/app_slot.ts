@@ -20,6 +20,14 @@ import { type LifeNotes, readNotes } from "./notes.ts";
 /** How long an app may take to connect and to finish a job. */
 const EVENT_WITHIN_MS = 30_000;
 
+/** What the settings of an app need beside its role. */
+export interface AppSlotOptions {
+  /** Where an app without a daemon finds the broker. */
+  directAddress: string;
+  /** @default {that of every day} */
+  heartbeatMs?: number;
+}
+
 /** A place for one life after another. */
 export class AppSlot implements AsyncDisposable {
   /** Who it is. */
@@ -27,12 +35,18 @@ export class AppSlot implements AsyncDisposable {
   /** How many lives it had. */
   lives = 0;
   readonly #cluster: Cluster;
+  readonly #options: AppSlotOptions;
   #program: Program | null = null;
 
-  /** Starts nothing yet. */
-  constructor(role: Role, cluster: Cluster) {
+  /**
+   * Starts nothing yet.
+   *
+   * @param options What its settings need beside its role.
+   */
+  constructor(role: Role, cluster: Cluster, options: AppSlotOptions) {
     this.role = role;
     this.#cluster = cluster;
+    this.#options = options;
   }
 
   /** The name of the present life. */
@@ -65,7 +79,7 @@ export class AppSlot implements AsyncDisposable {
   /** Has the app write. Whether it lived until it had an answer to everything. */
   async write(job: Omit<WriteJob, "do">): Promise<boolean> {
     await this.#tell({ do: "write", ...job });
-    return await this.#expect("written");
+    return await this.#expect("written", job.durationMs + EVENT_WITHIN_MS);
   }
 
   /** Has the app close its handle and end. */
@@ -102,12 +116,16 @@ export class AppSlot implements AsyncDisposable {
   #settings(): AppSettings {
     const { name, machine, filters, style, ackEvery, pauseEvery } = this.role;
     const where = machine === null
-      ? { broker: this.#cluster.brokerAddress }
+      ? {
+        broker: this.#options.directAddress,
+        tokenOf: this.#cluster.brokerAddress,
+      }
       : { daemon: this.#cluster.daemonAddress(machine) };
     const notes = this.#notesPath(this.life);
     const isFirst = this.lives === 1;
     const how = { filters, isFirst, style, ackEvery, pauseEvery };
-    return { life: this.life, name, ...where, notes, ...how };
+    const { heartbeatMs } = this.#options;
+    return { life: this.life, name, ...where, notes, heartbeatMs, ...how };
   }
 
   #notesPath(life: string): string {
@@ -119,11 +137,14 @@ export class AppSlot implements AsyncDisposable {
   }
 
   /** Whether the next event is the one expected; false when the life ended. */
-  async #expect(event: AppEvent["event"]): Promise<boolean> {
+  async #expect(
+    event: AppEvent["event"],
+    withinMs: number = EVENT_WITHIN_MS,
+  ): Promise<boolean> {
     const { program } = this;
     const line = await within(
       `"${event}" of ${program.name}; stderr: ${program.stderr}`,
-      EVENT_WITHIN_MS,
+      withinMs,
       program.lines.next(),
     );
     if (line !== null) {

@@ -5,8 +5,9 @@
  * @module
  */
 
+import { BadLines } from "./link_faults.ts";
 import { countKills, makePlan } from "./plan.ts";
-import { playRound, type RoundReport } from "./round.ts";
+import { playRound, type RoundOptions, type RoundReport } from "./round.ts";
 import { Stage } from "./stage.ts";
 
 /** What a campaign does. */
@@ -16,6 +17,8 @@ export interface CampaignOptions {
   seed: number;
   /** Whether apps are killed too; `mixed`: in every second stretch of a stage. */
   appsToo: boolean | "mixed";
+  /** Whether lines go bad, too. @default {false} */
+  links?: boolean;
   /** Rounds on one stage. @default {10} */
   roundsPerStage?: number;
   /** Told of each round, as a line of text. */
@@ -28,6 +31,8 @@ export interface CampaignReport {
   publishes: number;
   takes: number;
   kills: number;
+  /** What befell the lines. */
+  linkFaults: number;
 }
 
 /**
@@ -39,7 +44,7 @@ export async function runCampaign(
   options: CampaignOptions,
 ): Promise<CampaignReport> {
   const { rounds, roundsPerStage = 10 } = options;
-  const report = { rounds: 0, publishes: 0, takes: 0, kills: 0 };
+  const report = { rounds: 0, publishes: 0, takes: 0, kills: 0, linkFaults: 0 };
   for (let first = 0; first < rounds; first += roundsPerStage) {
     const count = Math.min(roundsPerStage, rounds - first);
     const appsToo = options.appsToo === "mixed"
@@ -56,7 +61,11 @@ async function playStage(
   count: number,
   report: CampaignReport,
 ): Promise<void> {
-  await using stage = await Stage.open();
+  await using lines = options.links ? new BadLines(options.seed + first) : null;
+  await using stage = await Stage.open({
+    linkThrough: lines?.linkThrough,
+    directThrough: lines ? (to) => lines.directThrough(to) : undefined,
+  });
   let last: RoundReport | null = null;
   for (let round = first; round < first + count; round++) {
     const seed = options.seed + round;
@@ -64,8 +73,11 @@ async function playStage(
     const startMs = performance.now();
     stage.round = round;
     const how = `--rounds ${round - first + 1} --seed ${options.seed + first}` +
-      (options.appsToo ? " --apps-too" : " --apps-alive");
-    last = await playNamed(stage, plan, how);
+      (options.appsToo ? " --apps-too" : " --apps-alive") +
+      (options.links ? " --kinds links" : "");
+    last = await playNamed(stage, plan, how, {
+      meanwhile: (startMs) => lines?.play(seed, startMs) ?? Promise.resolve(),
+    });
     report.rounds++;
     report.kills += countKills(plan);
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
@@ -74,6 +86,7 @@ async function playStage(
         tellSums(last),
     );
   }
+  report.linkFaults += lines?.faults ?? 0;
   if (last === null) return;
   const { attempts, tallies } = last.verdict;
   report.publishes += attempts.acknowledged + attempts.unknown;
@@ -85,10 +98,11 @@ async function playNamed(
   stage: Stage,
   plan: ReturnType<typeof makePlan>,
   how: string,
+  roundOptions: RoundOptions,
 ): Promise<RoundReport> {
   const failures: string[] = [];
   try {
-    const report = await playRound(stage, plan);
+    const report = await playRound(stage, plan, roundOptions);
     if (report.failures.length === 0) return report;
     failures.push(...report.failures);
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * `deno task faults --rounds N --seed S [--apps-too]`: kills broker, daemons and
+ * `deno task faults --rounds N --seed S [--apps-too] [--kinds links]`: kills broker, daemons and
  * apps at random moments, again and again, and tells what was lost, doubled or
  * out of order: nothing, or exit code 1 and the seed that shows it.
  *
@@ -18,11 +18,14 @@ function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
-function toKinds(text: string): DisasterKind[] {
-  return text.split(",").map((name) => {
+/** `links` goes along with kills; the others are rounds of their own. */
+function toDisasters(text: string): DisasterKind[] {
+  const names = text.split(",").filter((name) => name !== "");
+  return names.filter((name) => name !== "links").map((name) => {
     const kind = DISASTERS.find((one) => one === name);
     if (kind !== undefined) return kind;
-    throw new Error(`No kind "${name}": there are ${DISASTERS.join(", ")}`);
+    const all = ["links", ...DISASTERS].join(", ");
+    throw new Error(`No kind "${name}": there are ${all}`);
   });
 }
 
@@ -34,19 +37,20 @@ async function run(): Promise<number> {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       "apps-too": { type: "boolean", default: false },
       "apps-alive": { type: "boolean", default: false },
-      "rounds-per-stage": { type: "string", default: "10" },
       kinds: { type: "string", default: "" },
+      "rounds-per-stage": { type: "string", default: "10" },
     },
   });
   const appsToo = values["apps-too"] ||
     (values["apps-alive"] ? false : "mixed");
   try {
-    if (values.kinds !== "") {
+    const disasters = toDisasters(values.kinds);
+    if (disasters.length > 0) {
       const rounds = Number(values.rounds);
       const seed = Number(values.seed);
-      await runDisasters(toKinds(values.kinds), { rounds, seed, onRound: say });
+      await runDisasters(disasters, { rounds, seed, onRound: say });
       say(
-        `${rounds} disasters of ${values.kinds}: nothing beyond what they explain`,
+        `${rounds} disasters of ${disasters.join()}: nothing beyond what they explain`,
       );
       return 0;
     }
@@ -55,6 +59,7 @@ async function run(): Promise<number> {
       seed: Number(values.seed),
       roundsPerStage: Number(values["rounds-per-stage"]),
       appsToo,
+      links: values.kinds.split(",").includes("links"),
       onRound: say,
     });
     say(

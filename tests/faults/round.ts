@@ -25,15 +25,16 @@ export interface RoundReport {
 export interface RoundOptions {
   /** How long the system has to come to rest. @default {30_000} */
   restWithinMs?: number;
-  /** What happens beside the plan. */
-  meanwhile?: () => Promise<void>;
+  /** What happens beside the plan; told when the round began. */
+  meanwhile?: (startMs: number) => Promise<void>;
   /** Asked when all has come to rest. @default {nothing is excused} */
   excuse?: () => Excuse;
+  /** How long the work may take. @default {60_000} */
+  workWithinMs?: number;
 }
 
 /** How many findings of one kind a report tells in full. */
 const SHOWN_MAX = 8;
-const WORK_WITHIN_MS = 60_000;
 
 /** Plays a plan. */
 export async function playRound(
@@ -41,10 +42,15 @@ export async function playRound(
   plan: Plan,
   options: RoundOptions = {},
 ): Promise<RoundReport> {
-  const { restWithinMs = 30_000, meanwhile, excuse } = options;
+  const {
+    restWithinMs = 30_000,
+    workWithinMs = 60_000,
+    meanwhile,
+    excuse,
+  } = options;
   const startMs = performance.now();
   const works = [
-    meanwhile?.() ?? Promise.resolve(),
+    meanwhile?.(startMs) ?? Promise.resolve(),
     ...stage.apps.map((app) => playApp(stage, plan, app.role.name, startMs)),
     ...stage.programs.map((slot) =>
       playProgram(slot, plan.kills.get(slot.name) ?? [], startMs)
@@ -53,7 +59,7 @@ export async function playRound(
       playStalls(stage, name, stalls, startMs)
     ),
   ];
-  await within("the work of a round", WORK_WITHIN_MS, Promise.all(works));
+  await within("the work of a round", workWithinMs, Promise.all(works));
   const failures: string[] = [];
   try {
     await eventually("rest", () => stage.isAtRest(), {

@@ -14,6 +14,10 @@ import { CAST, MACHINES } from "./cast.ts";
 export interface StageOptions {
   /** As in `ClusterOptions`. */
   linkThrough?: Record<string, (brokerAddress: string) => string>;
+  /** Where apps without a daemon find the broker, if not at its address. */
+  directThrough?: (brokerAddress: string) => string;
+  /** As in `ClusterOptions`, for apps too. */
+  isQuick?: boolean;
 }
 
 /** A broker, its daemons and its apps. */
@@ -23,16 +27,27 @@ export class Stage implements AsyncDisposable {
   /** Number of the round; part of the writers' ids. */
   round = 0;
 
-  private constructor(cluster: Cluster) {
+  private constructor(
+    cluster: Cluster,
+    directAddress: string,
+    heartbeatMs?: number,
+  ) {
     this.cluster = cluster;
-    this.apps = CAST.map((role) => new AppSlot(role, cluster));
+    this.apps = CAST.map((role) =>
+      new AppSlot(role, cluster, { directAddress, heartbeatMs })
+    );
   }
 
   /** Starts everything; every app is connected and subscribed. */
   static async open(options: StageOptions = {}): Promise<Stage> {
-    const { linkThrough } = options;
+    const { linkThrough, directThrough, isQuick } = options;
+    const machines = MACHINES;
+    const cluster = await Cluster.start({ machines, linkThrough, isQuick });
+    const { brokerAddress } = cluster;
     const stage = new Stage(
-      await Cluster.start({ machines: MACHINES, linkThrough }),
+      cluster,
+      directThrough?.(brokerAddress) ?? brokerAddress,
+      isQuick ? 300 : undefined,
     );
     try {
       for (const app of stage.apps) app.launch();

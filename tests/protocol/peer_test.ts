@@ -172,3 +172,34 @@ Deno.test("[P-1.2] Peer reads on only when a handler's promise has settled", asy
   await done;
   await accepted?.done;
 });
+
+Deno.test("[P-4.2] Peer takes nobody for dead while it reads nothing itself", async () => {
+  const [a, b] = memoryPair();
+  const gate = Promise.withResolvers<void>();
+  const closed: (MomError | null)[] = [];
+  const accepting = acceptPeer(a, {
+    clock,
+    entropy,
+    heartbeats: new Heartbeats(clock, 20),
+    token: null,
+    maxMessageBytes: 1000,
+    admit: () => ({ role: "broker", machine: "direct", storeId, epoch: 7 }),
+    handlers: () => ({
+      onMessage: () => gate.promise,
+      onClose: (reason) => void closed.push(reason),
+    }),
+  });
+  const { peer, done } = await connect(b, null, newSide());
+  const accepted = await accepting;
+  peer.send({ type: "DETACH", request: 1, ref: 1 });
+  await peer.drained();
+  // The answer to the PING of a newcomer's opening lies unread, too.
+  const isThere = accepted!.peer.ping(50);
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  assert.deepEqual(closed, []);
+  gate.resolve();
+  assert.equal(await isThere, true);
+  await peer.close();
+  await done;
+  await accepted?.done;
+});
