@@ -21,6 +21,7 @@ import {
 import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
+import { frameBytesMax } from "../protocol/limits.ts";
 import { asMomError } from "../protocol/handshake.ts";
 import {
   type ErrorMessage,
@@ -53,6 +54,8 @@ const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
+/** What a PUBLISH has beside its batch, at most: topic, numbers, attributes. */
+const HEAD_BYTES_MAX = 8 * 1024;
 
 /** What an outbox stands on. */
 export interface OutboxContext {
@@ -86,6 +89,8 @@ export class Outbox {
   /** Whose handle is gone, and what the broker was not told yet. */
   readonly #ended = new Set<Producer>();
   #port: Port | null = null;
+  /** What fits a frame of the broker, which may take less than this daemon. */
+  #batchBytesMax = Infinity;
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
   /** Older than what is on its way: the broker alone knows of it. */
@@ -286,8 +291,9 @@ export class Outbox {
   // The link
 
   /** There is a link: the outbox is drained over it. */
-  linkUp(port: Port): void {
+  linkUp(port: Port, maxMessageBytes: number): void {
     this.#port = port;
+    this.#batchBytesMax = frameBytesMax(maxMessageBytes) - HEAD_BYTES_MAX;
     this.#generation++;
     this.#drainNext = this.#log.begin;
     this.#drain();
@@ -432,6 +438,11 @@ export class Outbox {
     while (stream.sender.waiting > 0) {
       const request = this.#context.nextRequest();
       const batch = stream.sender.next(request)!;
+      if (batch.bytes.length > this.#batchBytesMax) {
+        // The broker would end the connection, again and again.
+        this.#refused(stream, request, tooLarge(stream.topic, batch.bytes));
+        continue;
+      }
       this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
       const { previous } = batch;
       this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
@@ -466,6 +477,9 @@ export class Outbox {
 
   /** Older than what is on its way, and not known here: the broker decides. */
   #sendLoose(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
+    if (item.batch.length > this.#batchBytesMax) {
+      return refuse(waiter, tooLarge(stream.topic, item.batch));
+    }
     const request = this.#context.nextRequest();
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first;
@@ -593,4 +607,11 @@ export class Outbox {
     await this.#log.close();
     await this.#draining;
   }
+}
+
+function tooLarge(topic: string, batch: Uint8Array): MomError {
+  return new MomError(
+    "message_too_large",
+    `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,
+  );
 }

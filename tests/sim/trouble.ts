@@ -30,7 +30,7 @@ export function makeTrouble(world: World): number {
 }
 
 /** Until a connection counts as dead, until its user ends, and some. */
-const ABANDONED_MS = 100_000;
+const ABANDONED_MS = 115_000;
 
 type Trouble = (world: World, random: Random) => void;
 
@@ -131,6 +131,7 @@ function stall(world: World, random: Random): void {
 /** An unnamed handle is away for longer than its user lasts: it must be told. */
 function abandon(world: World, random: Random): void {
   const { kernel, journal } = world;
+  const lives = world.slots.map((slot) => slot.lives).join();
   const unnamed = [...world.lives].filter(({ options }) =>
     options.name === undefined && options.mustLast !== true
   );
@@ -141,6 +142,8 @@ function abandon(world: World, random: Random): void {
   kernel.after(ABANDONED_MS + 20_000, null, "back", () => {
     life.isDelicate = false;
     if (life.part.isDead || life.lastWord !== null) return;
+    // Who was away itself gives a handle its time anew.
+    if (lives !== world.slots.map((slot) => slot.lives).join()) return;
     journal.break(`${life.part.name} came back too late and was not told`);
   });
 }
