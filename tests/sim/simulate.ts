@@ -35,8 +35,8 @@ export interface SimOptions {
   meddle?: (world: World) => void;
 }
 
-/** How late an expiring message may come where nothing holds it up, ms. */
-const LATE_MS = 20;
+/** How late an expiring message may come where only slow commits hold it up, ms. */
+const LATE_MS = 400;
 /** How often what always holds is looked at, ms. */
 const WATCH_MS = 170;
 /** How long a world may take to come to rest, ms. */

@@ -29,8 +29,8 @@ export function makeTrouble(world: World): number {
   return count;
 }
 
-/** Until a connection counts as dead, until its user ends, and some. */
-const ABANDONED_MS = 115_000;
+/** Until a connection counts as dead, whatever else goes on, until its user ends, and some. */
+const ABANDONED_MS = 200_000;
 
 type Trouble = (world: World, random: Random) => void;
 
@@ -125,7 +125,8 @@ function stall(world: World, random: Random): void {
     .concat([...world.lives].map(({ part }) => part))
     .filter((part) => part !== null);
   const forMs = random.pick([20, 150, 700, 2_500, 40_000]);
-  random.pick(parts).stalledUntilMs = nowMs + forMs;
+  const part = random.pick(parts);
+  part.stalledUntilMs = Math.max(part.stalledUntilMs, nowMs + forMs);
 }
 
 /** An unnamed handle is away for longer than its user lasts: it must be told. */

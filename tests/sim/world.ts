@@ -48,7 +48,9 @@ export class World {
       new DaemonSlot(machine, `127.0.0.1:${7001 + i}`, this)
     );
     // Less than a daemon takes: what it has answered for may then be refused.
-    if (this.random.chance(0.2)) this.broker.maxMessageBytes = 90_000;
+    if (this.random.chance(0.2)) {
+      this.broker.maxMessageBytes = this.random.pick([90_000, 20_000]);
+    }
   }
 
   /** Broker and daemons. */
