@@ -133,8 +133,8 @@ function stall(world: World, random: Random): void {
 function abandon(world: World, random: Random): void {
   const { kernel, journal } = world;
   const lives = world.slots.map((slot) => slot.lives).join();
-  const unnamed = [...world.lives].filter(({ options }) =>
-    options.name === undefined && options.mustLast !== true
+  const unnamed = [...world.lives].filter(({ options, isConnected }) =>
+    isConnected && options.name === undefined && options.mustLast !== true
   );
   if (unnamed.length === 0) return;
   const life = random.pick(unnamed);
