@@ -132,6 +132,8 @@ function stall(world: World, random: Random): void {
 /** An unnamed handle is away for longer than its user lasts: it must be told. */
 function abandon(world: World, random: Random): void {
   const { kernel, journal } = world;
+  // It takes long.
+  if (world.focus === null && !random.chance(0.4)) return;
   const lives = world.slots.map((slot) => slot.lives).join();
   const unnamed = [...world.lives].filter(({ options, isConnected }) =>
     isConnected && options.name === undefined && options.mustLast !== true

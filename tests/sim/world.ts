@@ -109,10 +109,13 @@ export class World {
     withinMs: number,
     everyMs = 100,
   ): Promise<boolean> {
-    const endMs = this.kernel.nowMs + withinMs;
+    const startMs = this.kernel.nowMs;
+    const endMs = startMs + withinMs;
     while (!isTrue()) {
       if (this.kernel.nowMs > endMs) return false;
-      await this.kernel.sleep(everyMs, null, "ask");
+      // What has not come soon will take long.
+      const isLong = this.kernel.nowMs - startMs > 2_000;
+      await this.kernel.sleep(isLong ? 500 : everyMs, null, "ask");
     }
     return true;
   }
