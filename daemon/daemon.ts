@@ -275,7 +275,7 @@ export class Daemon {
         credit: LINK_WINDOW_BYTES,
         token: () => brokerToken(options),
         onUp: (peer, welcome) => {
-          core.upstream.linkUp(peer, welcome.epoch);
+          core.upstream.linkUp(peer, welcome);
           events.emit({ type: "link_up", broker: brokerAddress });
         },
         onMessage: (message) => core.upstream.onBroker(message),

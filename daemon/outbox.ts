@@ -18,7 +18,7 @@ import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
-import { LIMITS } from "../protocol/limits.ts";
+import { frameBytesMax, LIMITS } from "../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
@@ -55,6 +55,8 @@ const LOOSE_BYTES = 1024;
 const WAITERS_MAX = 65_536;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
+/** What a PUBLISH has beside its batch, at most: topic, numbers, attributes. */
+const HEAD_BYTES_MAX = 8 * 1024;
 
 /** What an outbox stands on. */
 export interface OutboxContext {
@@ -101,6 +103,8 @@ export class Outbox {
   /** Whose handle is gone, and what the broker was not told yet. */
   readonly #ended = new Set<Producer>();
   #port: Port | null = null;
+  /** What fits a frame of the broker, which may take less than this daemon. */
+  #batchBytesMax = Infinity;
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
   /** Older than what is on its way: the broker alone knows of it. */
@@ -350,8 +354,9 @@ export class Outbox {
   // The link
 
   /** There is a link: the outbox is drained over it. */
-  linkUp(port: Port): void {
+  linkUp(port: Port, maxMessageBytes: number): void {
     this.#port = port;
+    this.#batchBytesMax = frameBytesMax(maxMessageBytes) - HEAD_BYTES_MAX;
     this.#generation++;
     this.#drainNext = this.#log.begin;
     this.#behind = null;
@@ -529,6 +534,14 @@ export class Outbox {
     const request = this.#context.nextRequest();
     const batch = sender.next(request);
     if (batch === null) return;
+    if (batch.bytes.length > this.#batchBytesMax) {
+      // The broker would end the connection, again and again.
+      return this.#refused(
+        stream,
+        request,
+        tooLarge(stream.topic, batch.bytes),
+      );
+    }
     if (isUncertain) {
       const order = Array.from({ length: sender.waiting }, () => stream);
       producer.gate = { stream, order };
@@ -589,6 +602,9 @@ export class Outbox {
 
   /** Older than what is on its way, and not known here: the broker decides. */
   #sendLoose(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
+    if (item.batch.length > this.#batchBytesMax) {
+      return refuse(waiter, tooLarge(stream.topic, item.batch));
+    }
     const request = this.#context.nextRequest();
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first;
@@ -727,4 +743,11 @@ export class Outbox {
     await this.#log.close();
     await this.#draining;
   }
+}
+
+function tooLarge(topic: string, batch: Uint8Array): MomError {
+  return new MomError(
+    "message_too_large",
+    `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,
+  );
 }

@@ -197,7 +197,10 @@ export class Upstream {
   }
 
   /** There is a link. Everything that the broker must know goes first. */
-  linkUp(link: Port, epoch: number): void {
+  linkUp(
+    link: Port,
+    { epoch, maxMessageBytes }: { epoch: number; maxMessageBytes: number },
+  ): void {
     this.#link = link;
     this.#adoptEpoch(epoch);
     this.#linkReleased = 0;
@@ -208,7 +211,9 @@ export class Upstream {
     for (const user of this.#users.all()) this.attach(user);
     // Behind the users: the broker tells by them whose own a message is.
     this.#commits.whenDone(() => {
-      if (this.#link === link) this.#options.outbox.linkUp(link);
+      if (this.#link === link) {
+        this.#options.outbox.linkUp(link, maxMessageBytes);
+      }
     });
   }
 

@@ -35,3 +35,23 @@ Deno.test("Daemon gives no receipt of the broker for what the broker refused", a
   await app.close();
   await broker.stop();
 });
+
+Deno.test("Daemon refuses by itself what would not fit a frame of the broker", async () => {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network, 1_000);
+  await using daemon = await startDaemon(network);
+  const address = formatAddress(daemon.address);
+  const app = new ScriptedApp("ana");
+  await app.connect(network, address, daemon.token);
+  await app.attach(0);
+  const request = app.publish("doors", 1, "x".repeat(100_000));
+  const refusal = await app.tape.next("ERROR");
+  assert.deepEqual([refusal.request, refusal.code], [
+    request,
+    "message_too_large",
+  ]);
+  app.publish("windows", 1, "open");
+  assert.equal((await broker.tape.next("PUBLISH")).topic, "windows");
+  await app.close();
+  await broker.stop();
+});

@@ -67,13 +67,18 @@ export class Tape {
 export class ScriptedBroker {
   readonly tape = new Tape();
   peer: Peer | null = null;
+  #maxMessageBytes: number;
   #listener: ByteListener;
   #heartbeats = new Heartbeats(clock);
   #done: Promise<unknown>[] = [];
   #accepting: Promise<void>;
   #up: ((peer: Peer) => void)[] = [];
 
-  constructor(network: MemoryNetwork) {
+  constructor(
+    network: MemoryNetwork,
+    maxMessageBytes: number = LIMITS.messageBytes,
+  ) {
+    this.#maxMessageBytes = maxMessageBytes;
     this.#listener = network.listen(BROKER);
     this.#accepting = this.#accept();
   }
@@ -90,7 +95,7 @@ export class ScriptedBroker {
           entropy,
           heartbeats: this.#heartbeats,
           token: null,
-          maxMessageBytes: LIMITS.messageBytes,
+          maxMessageBytes: this.#maxMessageBytes,
           admit: (hello) => ({
             role: "broker",
             machine: hello.machine ?? "",

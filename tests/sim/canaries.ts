@@ -25,12 +25,11 @@ import { Destroys } from "../../daemon/destroys.ts";
 import { Inbox } from "../../daemon/inbox.ts";
 import { Mark } from "../../daemon/mark.ts";
 import { OutboxLog } from "../../daemon/outbox_log.ts";
-import { User } from "../../daemon/user.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import { type Message, OUTCOME } from "../../protocol/messages.ts";
 import { Peer } from "../../protocol/peer.ts";
 import { Store } from "../../storage/store.ts";
-import { Patches } from "./patches.ts";
+import type { Patches } from "./patches.ts";
 import type { TroubleKind } from "./trouble.ts";
 import type { World } from "./world.ts";
 

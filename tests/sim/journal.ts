@@ -221,7 +221,11 @@ export function labelOf({ user, number }: SimReader): string {
 
 /** What a user has a claim to, as far as the times of the notes tell. */
 export function claimOf(reader: SimReader, attempt: SimAttempt): Claim {
-  if (attempt.author === reader) return "never";
+  if (attempt.author === reader) {
+    // A destroy of the one before whose answer was lost is repeated, and may meet
+    // this one: then the broker makes it anew, and knows its messages no more.
+    return reader.number === 0 ? "never" : "may";
+  }
   const concerned = reader.subscriptions.filter(({ filter }) =>
     filterTakes(filter, attempt.topic)
   );

@@ -92,6 +92,11 @@ export class Life {
     return this.#mom;
   }
 
+  /** Whether it has ever been connected. */
+  get isConnected(): boolean {
+    return this.#mom !== null;
+  }
+
   /** Connects, however long that takes. @returns Whether it did. */
   async connect(tries = Infinity): Promise<boolean> {
     const { part, network, name, machine, address } = this.options;

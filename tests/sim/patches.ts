@@ -4,8 +4,7 @@
  * @module
  */
 
-// deno-lint-ignore no-explicit-any
-type Method = (...args: any[]) => any;
+type Method = (...args: never[]) => unknown;
 
 /** Names of an object's methods. */
 type MethodName<T> = {

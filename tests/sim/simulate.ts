@@ -35,6 +35,8 @@ export interface SimOptions {
   meddle?: (world: World) => void;
 }
 
+/** How late an expiring message may come where only slow commits hold it up, ms. */
+const LATE_MS = 400;
 /** How often what always holds is looked at, ms. */
 const WATCH_MS = 170;
 /** How long a world may take to come to rest, ms. */
@@ -165,6 +167,11 @@ class Run {
       const isAgain = kind === "reordered" && detail.includes(", marked)");
       if (isAgain && this.#hasForgotten(user)) continue;
       this.failures.push(`${kind} at ${user}: ${detail}`);
+    }
+    const lateMs = journal.worstLatenessMs();
+    // On its way time is not counted: only where nothing is held up it is short.
+    if (this.#world.troubles === 0 && lateMs > LATE_MS) {
+      this.failures.push(`something came ${lateMs} ms after its time`);
     }
     const status = broker.status();
     if (status === null) return;

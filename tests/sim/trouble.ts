@@ -29,8 +29,8 @@ export function makeTrouble(world: World): number {
   return count;
 }
 
-/** Until a connection counts as dead, until its user ends, and some. */
-const ABANDONED_MS = 100_000;
+/** Until a connection counts as dead, whatever else goes on, until its user ends, and some. */
+const ABANDONED_MS = 200_000;
 
 type Trouble = (world: World, random: Random) => void;
 
@@ -125,14 +125,18 @@ function stall(world: World, random: Random): void {
     .concat([...world.lives].map(({ part }) => part))
     .filter((part) => part !== null);
   const forMs = random.pick([20, 150, 700, 2_500, 40_000]);
-  random.pick(parts).stalledUntilMs = nowMs + forMs;
+  const part = random.pick(parts);
+  part.stalledUntilMs = Math.max(part.stalledUntilMs, nowMs + forMs);
 }
 
 /** An unnamed handle is away for longer than its user lasts: it must be told. */
 function abandon(world: World, random: Random): void {
   const { kernel, journal } = world;
-  const unnamed = [...world.lives].filter(({ options }) =>
-    options.name === undefined && options.mustLast !== true
+  // It takes long.
+  if (world.focus === null && !random.chance(0.4)) return;
+  const lives = world.slots.map((slot) => slot.lives).join();
+  const unnamed = [...world.lives].filter(({ options, isConnected }) =>
+    isConnected && options.name === undefined && options.mustLast !== true
   );
   if (unnamed.length === 0) return;
   const life = random.pick(unnamed);
@@ -141,6 +145,8 @@ function abandon(world: World, random: Random): void {
   kernel.after(ABANDONED_MS + 20_000, null, "back", () => {
     life.isDelicate = false;
     if (life.part.isDead || life.lastWord !== null) return;
+    // Who was away itself gives a handle its time anew.
+    if (lives !== world.slots.map((slot) => slot.lives).join()) return;
     journal.break(`${life.part.name} came back too late and was not told`);
   });
 }

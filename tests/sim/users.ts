@@ -133,7 +133,7 @@ async function leave(
   life: Life,
   isKilled: boolean,
 ): Promise<void> {
-  await world.until(() => !life.isDelicate || life.part.isDead, 3 * HANG_MS);
+  await world.until(() => !life.isDelicate || life.part.isDead, 5 * HANG_MS);
   if (!isKilled) await endsInTime(world, life, life.close());
   life.part.kill();
 }

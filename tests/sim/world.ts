@@ -48,7 +48,9 @@ export class World {
       new DaemonSlot(machine, `127.0.0.1:${7001 + i}`, this)
     );
     // Less than a daemon takes: what it has answered for may then be refused.
-    if (this.random.chance(0.2)) this.broker.maxMessageBytes = 90_000;
+    if (this.random.chance(0.2)) {
+      this.broker.maxMessageBytes = this.random.pick([90_000, 20_000]);
+    }
   }
 
   /** Broker and daemons. */
@@ -107,10 +109,13 @@ export class World {
     withinMs: number,
     everyMs = 100,
   ): Promise<boolean> {
-    const endMs = this.kernel.nowMs + withinMs;
+    const startMs = this.kernel.nowMs;
+    const endMs = startMs + withinMs;
     while (!isTrue()) {
       if (this.kernel.nowMs > endMs) return false;
-      await this.kernel.sleep(everyMs, null, "ask");
+      // What has not come soon will take long.
+      const isLong = this.kernel.nowMs - startMs > 2_000;
+      await this.kernel.sleep(isLong ? 500 : everyMs, null, "ask");
     }
     return true;
   }
