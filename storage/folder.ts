@@ -6,8 +6,9 @@
  */
 
 import { MomError } from "../protocol/errors.ts";
+import { checkIsOurs, unusedBytes } from "./database_file.ts";
 import { toStoreError } from "./kv_errors.ts";
-import { removeReserve } from "./space.ts";
+import { Reserve } from "./reserve.ts";
 
 /** How a database is opened: `Deno.openKv`, or a stand-in of a test. */
 export type KvOpener = (path: string) => Promise<Deno.Kv>;
@@ -20,6 +21,8 @@ export interface StorePlace {
   readonly writer: Deno.Kv;
   /** Reads go here: on the writer's handle they would hold up commits. */
   readonly reader: Deno.Kv;
+  /** What the database's file had free at the opening; less than 0: what its log still has to put into it. */
+  readonly unusedBytes: number;
   /** Closes the handles and lets the lock go. */
   close(): void;
 }
@@ -49,12 +52,17 @@ export async function openPlace(
 
 /** Bytes of the database's files in `folder`. */
 export function filesBytes(folder: string): number {
-  return databaseBytes(folder) + sizeOf(`${folder}/store.kv-wal`);
+  return databaseBytes(folder) + logBytes(folder);
 }
 
 /** Bytes of the database in `folder` without its log. */
 export function databaseBytes(folder: string): number {
   return sizeOf(`${folder}/store.kv`);
+}
+
+/** Bytes of the database's log in `folder`. */
+export function logBytes(folder: string): number {
+  return sizeOf(`${folder}/store.kv-wal`);
 }
 
 function sizeOf(path: string): number {
@@ -72,7 +80,8 @@ async function openSingle(
 ): Promise<StorePlace> {
   try {
     const kv = await opener(data);
-    return { folder: null, writer: kv, reader: kv, close: () => kv.close() };
+    const close = () => kv.close();
+    return { folder: null, writer: kv, reader: kv, unusedBytes: 0, close };
   } catch (error) {
     throw toStoreError(error, `open store "${data}"`);
   }
@@ -85,7 +94,13 @@ async function openFiles(
 ): Promise<StorePlace> {
   const path = `${folder}/store.kv`;
   await makePrivate(path);
-  const writer = await openDespiteFullDisk(folder, path, opener);
+  checkIsOurs(path);
+  // What a crash left in the log goes into the file, and the log's room with it.
+  if (logBytes(folder) > 0) {
+    (await despiteFullDisk(folder, () => opener(path))).close();
+  }
+  const unused = unusedBytes(path) - logBytes(folder);
+  const writer = await despiteFullDisk(folder, () => opener(path));
   try {
     const reader = await opener(path);
     const close = () => {
@@ -93,24 +108,25 @@ async function openFiles(
       reader.close();
       lock.close();
     };
-    return { folder, writer, reader, close };
+    return { folder, writer, reader, unusedBytes: unused, close };
   } catch (error) {
     writer.close();
     throw error;
   }
 }
 
-async function openDespiteFullDisk(
-  folder: string,
-  path: string,
-  opener: KvOpener,
-): Promise<Deno.Kv> {
+/** Does something that opening needs; on a full disk once more without the reserve. */
+export async function despiteFullDisk<T>(
+  folder: string | null,
+  act: () => Promise<T>,
+): Promise<T> {
   try {
-    return await opener(path);
+    return await act();
   } catch (error) {
     const { code } = toStoreError(error, "open the store");
-    if (code !== "storage_full" || !removeReserve(folder)) throw error;
-    return await opener(path);
+    if (code !== "storage_full" || folder === null) throw error;
+    if (!await new Reserve(folder).giveUp()) throw error;
+    return await act();
   }
 }
 
@@ -156,15 +172,20 @@ async function takeLock(folder: string, role: string): Promise<Deno.FsFile> {
   });
   try {
     if (!await file.tryLock(true)) throw inUse(folder, await holderOf(path));
-    await file.truncate();
-    await file.write(
-      new TextEncoder().encode(`process ${Deno.pid} (${role})\n`),
-    );
+    await despiteFullDisk(folder, () => nameHolder(file, role));
     return file;
   } catch (error) {
     file.close();
     throw toStoreError(error, `lock "${path}"`);
   }
+}
+
+/** In the place of the one before, which needs no more of the disk. */
+async function nameHolder(file: Deno.FsFile, role: string): Promise<void> {
+  const name = new TextEncoder().encode(`process ${Deno.pid} (${role})\n`);
+  await file.seek(0, Deno.SeekMode.Start);
+  await file.write(name);
+  await file.truncate(name.length);
 }
 
 async function holderOf(path: string): Promise<string> {

@@ -12,7 +12,7 @@ import {
   decodeChangeList,
   readChangeListPart,
 } from "./change_list.ts";
-import type { StorePlace } from "./folder.ts";
+import { despiteFullDisk, type StorePlace } from "./folder.ts";
 import { commitAtomic } from "./kv_commit.ts";
 import { KvReader } from "./kv_reader.ts";
 import {
@@ -26,6 +26,7 @@ import {
   ROOT_KEY,
 } from "./layout.ts";
 import { extraParts, mergePage, readPage, readPageHead } from "./pages.ts";
+import { isSealedRoot } from "./root.ts";
 import { isIntact } from "./sealed_value.ts";
 
 /** Table → key → entry. */
@@ -66,7 +67,10 @@ export async function readStore(
   place: StorePlace,
   options: OpenerOptions,
 ): Promise<Opened> {
-  const { root, versionstamp } = await takeOver(place.writer, options);
+  const { root, versionstamp } = await despiteFullDisk(
+    place.folder,
+    () => takeOver(place.writer, options),
+  );
   const tables = await readPages(place.writer);
   const reader = new KvReader(place.writer);
   const lists = await readLists(reader, root.foldedPosition);
@@ -120,26 +124,31 @@ function randomEpoch(entropy: Entropy): number {
 }
 
 function checkRoot(value: unknown, options: OpenerOptions): Root {
-  const root = value as Partial<Root>;
-  if (typeof root !== "object" || typeof root.format !== "number") {
-    throw new MomError(
-      "data_damaged",
-      `Cannot open store "${options.data}": its root entry is not readable`,
-    );
-  }
-  if (root.format !== FORMAT_VERSION) {
+  const root = value as Partial<Root> | null;
+  // A newer version may have other fields, but has its format here.
+  const format = typeof root === "object" ? root?.format : undefined;
+  if (Number.isSafeInteger(format) && format !== FORMAT_VERSION) {
     throw new MomError(
       "data_version",
-      `Cannot open store "${options.data}": its format is ${root.format}, this version reads ${FORMAT_VERSION}`,
+      `Cannot open store "${options.data}": its format is ${format}, this version reads ${FORMAT_VERSION}`,
     );
   }
-  if (root.role !== options.role) {
+  if (!isSealedRoot(value)) throw rootDamaged(options);
+  if (value.role !== options.role) {
     throw new MomError(
       "option_invalid",
-      `Cannot open store "${options.data}": it belongs to a ${root.role}, not to a ${options.role}`,
+      `Cannot open store "${options.data}": it belongs to a ${value.role}, not to a ${options.role}`,
     );
   }
-  return root as Root;
+  return value;
+}
+
+function rootDamaged(options: OpenerOptions, cause?: unknown): MomError {
+  return new MomError(
+    "data_damaged",
+    `Cannot open store "${options.data}": its root entry is damaged`,
+    { cause },
+  );
 }
 
 /** All pages of all tables. */

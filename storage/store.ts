@@ -19,12 +19,7 @@ import {
   type StagedBlob,
 } from "./blobs.ts";
 import { Committer } from "./committer.ts";
-import {
-  databaseBytes,
-  filesBytes,
-  openPlace,
-  type StorePlace,
-} from "./folder.ts";
+import { filesBytes, openPlace, type StorePlace } from "./folder.ts";
 import { Fold } from "./fold.ts";
 import type { ReadResult } from "./item.ts";
 import { toStoreError } from "./kv_errors.ts";
@@ -419,6 +414,11 @@ export class Store {
     return body;
   }
 
+  /** On a full disk, what waits for room is tried once more and then fails. Before {@link close}. */
+  stopWaiting(): void {
+    this.#space?.stopWaiting();
+  }
+
   /** Commits what is there, then closes. May be called again, also after a failure. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -428,6 +428,7 @@ export class Store {
   // ---- inside
 
   async #close(): Promise<void> {
+    this.stopWaiting();
     await this.#committer.close();
     this.#isClosed = true;
     await this.#reader.close();
@@ -454,7 +455,7 @@ export class Store {
     return new Committer(this.#place.writer, versionstamp, this.#fold, {
       seal: () => this.#ledger.seal(),
       hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
-      onFull: () => this.#space?.giveUpReserve() ?? Promise.resolve(false),
+      onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),
       onFailed: (error) => this.#options.onFailed(error),
     });
   }
@@ -464,15 +465,10 @@ export class Store {
     return new Space({
       folder,
       clock,
-      reserveBytes: limits?.reserveBytes ?? 32 * MIB,
-      freeBytesMin: limits?.freeBytesMin ?? 64 * MIB,
-      // What trims left free within the database's file, on the safe side.
-      reusableBytes: () =>
-        Math.max(
-          0,
-          databaseBytes(folder) - this.liveBytes * 1.25 - 8 * MIB,
-        ),
-    });
+      reserveBytes: limits?.reserveBytes,
+      freeBytesMin: limits?.freeBytesMin,
+      takenBytes: () => this.liveBytes + this.#ledger.dirtyBytes,
+    }, this.#place.unusedBytes);
   }
 
   #callOwner(): (() => void) | null {
