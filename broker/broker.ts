@@ -84,6 +84,7 @@ export class Broker {
   readonly #takeBackToken: () => void;
   #timer: Timer;
   #ticks = 0;
+  #isFull = false;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
@@ -130,6 +131,7 @@ export class Broker {
       role: "broker",
       clock,
       entropy,
+      openKv: options.openKv,
       onFailed: fail,
       onSeal: () => core?.seal() ?? null,
     });
@@ -180,6 +182,7 @@ export class Broker {
     const { core, store, logger } = this.#parts;
     logger.info("stopping");
     this.#close();
+    store.stopWaiting();
     const peers = [...this.#connections.values()];
     for (const peer of peers) {
       const reason = "the broker stops";
@@ -242,11 +245,21 @@ export class Broker {
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
     try {
       core.tick();
+      this.#watchSpace();
       if (++this.#ticks % SLOW_TICKS === 0) core.tickSlowly();
     } catch (error) {
       core.fail();
       this.#fail(toReason(error));
     }
+  }
+
+  #watchSpace(): void {
+    const { store, logger } = this.#parts;
+    const isFull = !store.canAppend();
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    if (isFull) logger.warn("storage_full");
+    else logger.info("storage_free");
   }
 
   /** Owns a task until it is over. */

@@ -417,6 +417,7 @@ export class DaemonCore {
   /** To be called a few times a second. */
   tick(): void {
     const nowMs = this.#options.clock.monotonicMs();
+    this.outbox.tick();
     for (const user of [...this.users.values()]) {
       user.spill(STALLED_MS);
       if (user.named || user.goneMs === null) continue;

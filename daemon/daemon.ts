@@ -108,6 +108,7 @@ export class Daemon {
   #startedMs: number;
   #timer: Timer;
   #rejected: number;
+  #isFull = false;
   #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
@@ -166,6 +167,7 @@ export class Daemon {
         ? error
         : new MomError("internal", "The daemon can't go on", { cause: error });
       logger.error("failed", { error: reason });
+      commits.end();
       if (holder.daemon !== null) holder.daemon.#fail(reason, options.onFailed);
     };
     const commits = new Commits(fail);
@@ -174,6 +176,7 @@ export class Daemon {
       role: "daemon",
       clock,
       entropy,
+      openKv: options.openKv,
       onFailed: fail,
       onSeal: () => commits.seal(),
     });
@@ -242,7 +245,7 @@ export class Daemon {
         },
         onMessage: (message) => core.upstream.onBroker(message),
         onDown: () => {
-          core.upstream.linkDown();
+          if (!commits.isEnded) core.upstream.linkDown();
           events.emit({ type: "link_down", broker: brokerAddress });
         },
       });
@@ -251,6 +254,7 @@ export class Daemon {
         clock,
         logger,
         store,
+        commits,
         core,
         link,
         listener,
@@ -310,6 +314,7 @@ export class Daemon {
 
   async #stop(): Promise<void> {
     this.#logger.info("stopping");
+    this.#store.stopWaiting();
     this.#timer.cancel();
     this.#listener.close();
     for (const stream of this.#openings) stream.close();
@@ -334,21 +339,26 @@ export class Daemon {
 
   #fail(error: MomError, onFailed: DaemonOptions["onFailed"]): void {
     if (this.#stopping !== null) return;
-    for (const { peer } of this.#sessions.values()) {
-      peer.fail(
-        new MomError(
-          "store_unavailable",
-          `The daemon can't go on: ${error.message}`,
-        ),
-      );
-    }
-    this.#watch(this.stop());
+    // Nothing in memory is true any more: nobody gets another answer.
+    for (const { peer } of [...this.#sessions.values()]) peer.abort(error);
+    this.#link.abort(error);
+    // Not among the tasks: stopping waits for those.
+    this.stop().catch((error) => this.#logger.error("defect", { error }));
     onFailed?.(error);
   }
 
   #tick(): void {
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#core.tick();
+    this.#watchSpace();
+  }
+
+  #watchSpace(): void {
+    const isFull = !this.#store.canAppend();
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    if (isFull) this.#logger.warn("storage_full");
+    else this.#logger.info("storage_free");
   }
 
   /** Owns a task until it is over. */
@@ -389,7 +399,7 @@ export class Daemon {
         onMessage: (message) => this.#core.onApp(peer, message),
         onClose: () => {
           this.#sessions.delete(peer);
-          this.#core.onAppLost(peer);
+          if (!parts.commits.isEnded) this.#core.onAppLost(peer);
         },
         onDefect: (error) => this.#logger.error("defect", { error }),
       }),
@@ -423,6 +433,7 @@ interface Parts {
   readonly entropy: typeof systemEntropy;
   readonly logger: Logger;
   readonly store: Store;
+  readonly commits: Commits;
   readonly core: DaemonCore;
   readonly link: Link;
   readonly listener: ByteListener;

@@ -12,6 +12,7 @@ import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { checkName } from "../protocol/names.ts";
 import type { Logger } from "../program/log.ts";
+import type { KvOpener } from "../storage/store.ts";
 
 /** Options of `Daemon.start`. */
 export interface DaemonOptions {
@@ -59,6 +60,8 @@ export interface DaemonOptions {
   dialer?: Dialer;
   /** Takes the place of `listen`; for tests. */
   listener?: ByteListener;
+  /** Opens the database; for tests. */
+  openKv?: KvOpener;
 }
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

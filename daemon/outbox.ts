@@ -10,6 +10,10 @@
  *
  * Both roads carry the same sequences; the broker skips what it has.
  *
+ * When this machine's disk has no room, new publishes that need it are refused.
+ * What was on its way then stays in memory, without an answer: whether the broker
+ * has it is not known.
+ *
  * @module
  */
 
@@ -96,6 +100,8 @@ export class Outbox {
   #isFailed = false;
   #retryTimer: Timer | null = null;
   #room: (() => void)[] = [];
+  /** Counts the batches that came from apps. */
+  #order = 0;
 
   constructor(context: OutboxContext) {
     const { commits, outboxLog, deadLog, clock } = context;
@@ -159,14 +165,19 @@ export class Outbox {
     }
     const item = this.#rest(stream, this.#itemOf(producer, message));
     if (stream.join(item.firstSequence, waiter)) return;
-    const isMoving = this.#port !== null && !this.#pace.isStalled;
-    if (!isMoving || producer.isInOutbox) this.#store(stream, item, waiter);
+    if (this.#mustStore(producer, item)) this.#store(stream, item, waiter);
     else if (item.firstSequence < stream.sender.nextSequence) {
       this.#sendLoose(stream, item, waiter);
     } else {
-      stream.queue(item, newTag(item, [waiter]));
+      stream.queue(item, newTag(item, [waiter], ++this.#order));
       this.#send(stream);
     }
+  }
+
+  /** Whether the fast road is closed; with a full disk a stalled link is better than none. */
+  #mustStore(producer: Producer, { batch }: OutboxItem): boolean {
+    if (this.#port === null || producer.isInOutbox) return true;
+    return this.#pace.isStalled && this.#hasRoom(batch.length);
   }
 
   #itemOf(producer: Producer, message: Publish): OutboxItem {
@@ -208,7 +219,9 @@ export class Outbox {
   // The safe road
 
   #store(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
-    this.#checkSpace(item.batch.length);
+    // A batch that has begun is finished: a refusal would cover what is stored.
+    const hasBegun = item.firstSequence > waiter.first;
+    if (!hasBegun) this.#checkSpace(item.batch.length);
     this.#shift(stream.producer.streams.values());
     if (item.firstSequence <= stream.storedLast) {
       // Older than what was on its way: the broker had answered it.
@@ -223,15 +236,22 @@ export class Outbox {
     });
   }
 
-  #checkSpace(bytes: number): void {
+  /** Whether there is room for so much, and for what must be stored before it. */
+  #hasRoom(bytes: number): boolean {
     const { commits, outboxBytesMax } = this.#context;
+    return this.bytes + bytes <= outboxBytesMax &&
+      commits.store.canAppend(bytes + this.#pace.fastBytes);
+  }
+
+  #checkSpace(bytes: number): void {
+    if (this.#hasRoom(bytes)) return;
+    const { outboxBytesMax } = this.#context;
     if (this.bytes + bytes > outboxBytesMax) {
       throw new MomError(
         "outbox_full",
         `Cannot publish: the outbox holds ${this.bytes} of ${outboxBytesMax} bytes`,
       );
     }
-    if (commits.store.canAppend()) return;
     throw new MomError(
       "storage_full",
       "Cannot publish: the disk of this machine is full",
@@ -244,18 +264,35 @@ export class Outbox {
    * its topics, too.
    */
   #shift(streams: Iterable<PublishStream>): void {
-    const moved: [PublishStream, PendingBatch<BatchTag>][] = [];
-    for (const stream of streams) {
-      if (stream.unstored === 0) continue;
+    const all = [...streams];
+    for (const [stream, batch] of this.#unstored(all)) {
       stream.unstored = 0;
+      this.#storeSent(stream, batch);
+    }
+    if (this.#port === null) this.#letGo(all);
+  }
+
+  /** Without a link nothing that is stored is on its way: the next drain finds it. */
+  #letGo(streams: Iterable<PublishStream>): void {
+    for (const stream of streams) {
+      if (stream.unstored > 0) stream.sender.rewind();
+      else if (stream.sender.size > 0) stream.detach();
+    }
+    this.#log.releaseAll();
+  }
+
+  /** The batches without an answer that do not go to the outbox, as they came. */
+  #unstored(
+    streams: Iterable<PublishStream>,
+  ): [PublishStream, PendingBatch<BatchTag>][] {
+    const found: [PublishStream, PendingBatch<BatchTag>][] = [];
+    for (const stream of new Set(streams)) {
+      if (stream.unstored === 0) continue;
       for (const batch of stream.sender) {
-        if (!batch.tag.isStored) moved.push([stream, batch]);
+        if (!batch.tag.isStored) found.push([stream, batch]);
       }
     }
-    moved.sort(([, a], [, b]) =>
-      (a.request ?? Infinity) - (b.request ?? Infinity) || 0
-    );
-    for (const [stream, batch] of moved) this.#storeSent(stream, batch);
+    return found.sort(([, a], [, b]) => a.tag.order - b.tag.order);
   }
 
   #storeSent(stream: PublishStream, batch: PendingBatch<BatchTag>): void {
@@ -277,8 +314,21 @@ export class Outbox {
   }
 
   #stall(): void {
-    this.#shift(this.#pace.streams);
+    this.#shiftKept();
     this.#wake();
+  }
+
+  /** To be called a few times a second: there may be room again for what stayed in memory. */
+  tick(): void {
+    if (this.#port === null || this.#pace.isStalled) this.#shiftKept();
+  }
+
+  #shiftKept(): void {
+    const kept = this.#unstored(this.#producers.streams());
+    if (kept.length === 0) return;
+    const bytes = kept.reduce((sum, [, batch]) => sum + batch.bytes.length, 0);
+    const { store } = this.#context.commits;
+    if (store.canAppend(bytes)) this.#shift(kept.map(([stream]) => stream));
   }
 
   // The link
@@ -288,20 +338,18 @@ export class Outbox {
     this.#port = port;
     this.#generation++;
     this.#drainNext = this.#log.begin;
+    this.#sendKept();
     this.#drain();
     this.#tellAllEnded();
   }
 
-  /** The link is gone: what has no receipt goes to the outbox at once. */
+  /** The link is gone: what has no receipt goes to the outbox at once, if there is room. */
   linkDown(): void {
     this.#port = null;
     this.#pace.reset();
     this.#cancelRetry();
-    this.#shift(this.#producers.streams());
-    for (const stream of this.#producers.streams()) {
-      if (stream.sender.size > 0) stream.detach();
-    }
-    this.#log.releaseAll();
+    this.#letGo(this.#producers.streams());
+    this.#shiftKept();
     const lost = new MomError("outcome_unknown", "The link ended too early");
     for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
@@ -374,8 +422,8 @@ export class Outbox {
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {
-    if (stream.sender.first()?.tag.isStored && error.retriable) {
-      // Answered already: it is kept and tried again.
+    if (error.retriable && mustStay(stream)) {
+      // Answered already, at least in part: it is kept and tried again.
       stream.sender.rewind();
       return this.#retryLater();
     }
@@ -424,13 +472,16 @@ export class Outbox {
 
   #send(stream: PublishStream): void {
     if (this.#port === null || this.#retryTimer !== null) return;
-    while (stream.sender.waiting > 0) {
-      const request = this.#context.nextRequest();
-      const batch = stream.sender.next(request)!;
-      this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
-      const { previous } = batch;
-      this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
-    }
+    while (stream.sender.waiting > 0) this.#sendNext(stream);
+  }
+
+  #sendNext(stream: PublishStream): void {
+    const request = this.#context.nextRequest();
+    const batch = stream.sender.next(request);
+    if (batch === null) return;
+    this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
+    const { previous } = batch;
+    this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
   }
 
   #sendItem(stream: PublishStream, request: number, item: OutboxItem): void {
@@ -457,6 +508,12 @@ export class Outbox {
       batch,
       wanted: undefined,
     });
+  }
+
+  /** What stayed in memory without a link goes out again, as it came. */
+  #sendKept(): void {
+    const kept = this.#unstored(this.#producers.streams());
+    for (const [stream] of kept) this.#sendNext(stream);
   }
 
   /** Older than what is on its way, and not known here: the broker decides. */
@@ -507,7 +564,7 @@ export class Outbox {
     const stream = this.#producers.stream(producer, item.topic);
     const end = base + item.count;
     this.#log.take(base, end);
-    stream.queue(item, newTag(item, [], [base, end]));
+    stream.queue(item, newTag(item, [], 0, [base, end]));
     this.#send(stream);
   }
 
@@ -588,4 +645,12 @@ export class Outbox {
     await this.#log.close();
     await this.#draining;
   }
+}
+
+/** Whether (some of) the oldest batch of a stream has a receipt, or lay in the outbox. */
+function mustStay({ sender }: PublishStream): boolean {
+  const first = sender.first();
+  if (first === null) return false;
+  const { isStored, waiters } = first.tag;
+  return isStored || waiters.some((each) => each.first < first.firstSequence);
 }

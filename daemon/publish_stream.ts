@@ -24,6 +24,8 @@ export interface Waiter {
   readonly first: number;
   readonly last: number;
   readonly wantsBroker: boolean;
+  /** Why the broker refused (some of) it for good, behind the receipt of this daemon. */
+  refusal?: MomError;
 }
 
 /** What goes with a batch on its way to the broker. */
@@ -31,6 +33,8 @@ export interface BatchTag {
   waiters: Waiter[];
   /** What its app said of `previous`. */
   readonly previous: number;
+  /** Rises with every batch that came from an app: their order over all topics. */
+  readonly order: number;
   /** Wall time at which it expires, or `null`. */
   readonly deadlineMs: number | null;
   /** Whether it goes, or has gone, to the outbox. */
@@ -47,11 +51,13 @@ export interface BatchTag {
 export function newTag(
   item: OutboxItem,
   waiters: Waiter[],
+  order: number,
   stored?: [from: number, to: number],
 ): BatchTag {
   return {
     waiters,
     previous: item.previous,
+    order,
     deadlineMs: item.deadlineMs,
     isStored: stored !== undefined,
     stored: stored === undefined ? [] : [stored],
@@ -216,17 +222,25 @@ export class PublishStream implements Saveable {
       else refuse(waiter, error);
     }
     tag.waiters = [];
-    if (tag.isStored) this.#leaveOutbox(batch);
+    if (tag.isStored) this.#leaveOutbox(batch, error);
     else this.unstored--;
   }
 
-  #leaveOutbox(batch: PendingBatch<BatchTag>): void {
+  #leaveOutbox(batch: PendingBatch<BatchTag>, error?: MomError): void {
     const last = batch.firstSequence + batch.count - 1;
     this.countStored(-batch.count);
     this.drainedLast = Math.max(this.drainedLast, last);
     const waiters = this.outboxWaiters;
+    if (error !== undefined) {
+      for (const waiter of waiters) {
+        if (waiter.first > last) break;
+        if (waiter.last >= batch.firstSequence) waiter.refusal = error;
+      }
+    }
     while (waiters.length > 0 && waiters[0].last <= last) {
-      answer(waiters.shift()!, LEVEL.broker, null);
+      const waiter = waiters.shift()!;
+      if (waiter.refusal === undefined) answer(waiter, LEVEL.broker, null);
+      else refuse(waiter, waiter.refusal);
     }
   }
 

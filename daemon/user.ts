@@ -7,7 +7,8 @@
  * - the inbox is passed and the handle has room: pushed at once (fast road);
  * - the handle takes, but has no room now: it waits here, within the credit that
  *   the broker was given, and the broker answers for it;
- * - nobody takes, or the inbox still has something: to the inbox (safe road).
+ * - nobody takes, or the inbox still has something: to the inbox (safe road);
+ * - the disk has no room: it waits here too, until a handle takes it or there is.
  *
  * @module
  */
@@ -239,14 +240,19 @@ export class User implements Saveable, InboxOwner {
   }
 
   #pass(delivery: Delivery): void {
-    if (this.app === null || !this.app.isReceiving || !this.inbox.isPassed) {
-      return this.inbox.append(delivery);
-    }
+    const isFast = this.app?.isReceiving === true && this.inbox.isPassed;
+    // Behind what waits; and without room on the disk it waits itself.
+    const mayStore = this.#waiting.length === 0 && this.#hasRoom(delivery);
+    if (!isFast && mayStore) return this.inbox.append(delivery);
     if (this.#waiting.length === 0) {
       this.#waitingSinceMs = this.#context.clock.monotonicMs();
     }
     this.#waiting.push(delivery);
-    this.#pushWaiting();
+    if (this.inbox.isPassed) this.#pushWaiting();
+  }
+
+  #hasRoom({ batch }: Delivery): boolean {
+    return this.#context.commits.store.canAppend(batch.length);
   }
 
   #pushWaiting(): void {
@@ -302,13 +308,15 @@ export class User implements Saveable, InboxOwner {
     if (this.inbox.isPassed) this.#pushWaiting();
   }
 
-  /** Stores what has waited in memory for longer than `stalledMs`. */
+  /** Stores what has waited in memory for longer than `stalledMs`, as far as the disk has room. */
   spill(stalledMs: number): void {
     if (this.#waiting.length === 0) return;
     if (this.#context.clock.monotonicMs() - this.#waitingSinceMs < stalledMs) {
       return;
     }
-    for (const delivery of this.#waiting.splice(0)) this.inbox.append(delivery);
+    while (this.#waiting.length > 0 && this.#hasRoom(this.#waiting[0])) {
+      this.inbox.append(this.#waiting.shift()!);
+    }
   }
 
   /** Gives up what waits in memory: the broker has it and sends it again. */

@@ -84,8 +84,8 @@ export class Space {
     this.#planReserve();
   }
 
-  /** Whether there is room for more messages. Cheap: looks only now and then. */
-  hasRoom(): boolean {
+  /** Whether there is room for `bytes` of messages. Cheap: looks only now and then. */
+  hasRoom(bytes = 0): boolean {
     if (this.#wake !== null) return false;
     const nowMs = this.#options.clock.monotonicMs();
     const taken = this.#options.takenBytes();
@@ -98,7 +98,7 @@ export class Space {
     }
     const room = this.#room(taken);
     if (room > this.#freeBytesMin + this.#reserveBytes) this.#wasFull = false;
-    return !this.#wasFull && room > this.#freeBytesMin;
+    return !this.#wasFull && room - bytes * OVERHEAD > this.#freeBytesMin;
   }
 
   /**

@@ -33,6 +33,7 @@ import type { StoreOptions, TrimTargetOptions } from "./store_options.ts";
 import { ValueCache } from "./value_cache.ts";
 
 export type { StagedBlob } from "./blobs.ts";
+export type { KvOpener } from "./folder.ts";
 export type { DamagedRange, Item, ReadResult } from "./item.ts";
 export { ITEM_BYTES_MAX } from "./layout.ts";
 export type { Want } from "./log_reader.ts";
@@ -190,10 +191,10 @@ export class Store {
     return this.#filesBytes;
   }
 
-  /** Whether there is room for more messages. All else may go on when not. */
-  canAppend(): boolean {
+  /** Whether there is room for `bytes` of messages. All else may go on when not. */
+  canAppend(bytes = 0): boolean {
     return this.#committer.failure === null &&
-      (this.#space?.hasRoom() ?? true);
+      (this.#space?.hasRoom(bytes) ?? true);
   }
 
   // ---- tables

@@ -30,6 +30,7 @@ const TYPES = [
   "ErrorCode",
   "HeaderValue",
   "Headers",
+  "KvOpener",
   "LinkStatus",
   "LogFields",
   "Logger",

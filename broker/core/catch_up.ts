@@ -336,6 +336,13 @@ export class CatchUp {
     });
     for (const [start, stop] of unsent) {
       this.#state.settle(reader, start, stop, result);
+      this.#state.logger.warn("dropped", {
+        reason: result.reason,
+        topic: reader.topic.name,
+        from: start,
+        to: stop,
+        user: reader.user.id,
+      });
     }
     reader.next = Math.max(reader.next, end);
     for (const [start, stop] of unsent) {

@@ -24,8 +24,13 @@ export interface RetentionLimits {
   readonly holdMs: number;
   /** … and so many bytes of them. */
   readonly holdBytes: number;
-  /** What all messages together may take, in bytes. */
+  /**
+   * What all messages together may take, in bytes: above it goes first what
+   * nobody waits for, then the oldest backlog.
+   */
   readonly storeBytes: number;
+  /** Backlog younger than this does not go for `storeBytes`: publishers wait instead. */
+  readonly storeHoldMs: number;
   /** A topic without anything is forgotten after so long, ms. */
   readonly forgetMs: number;
   /** A producer that is not heard of is forgotten after so many days. */
@@ -39,6 +44,7 @@ export const RETENTION_LIMITS: RetentionLimits = {
   holdMs: 7 * 24 * HOUR_MS,
   holdBytes: 4096 * MIB,
   storeBytes: Infinity,
+  storeHoldMs: HOUR_MS,
   forgetMs: 24 * HOUR_MS,
   producerDays: 90,
 };
@@ -113,11 +119,8 @@ export class Retention {
     if (this.#state.store.liveBytes <= storeBytes) return;
     const topics = [...this.#state.topics.all()];
     for (const mayDrop of [false, true]) {
-      for (
-        let ageMs = this.#limits.holdMs;
-        ageMs > YOUNGEST_MS;
-        ageMs = Math.floor(ageMs / 2)
-      ) {
+      const youngestMs = mayDrop ? this.#limits.storeHoldMs : YOUNGEST_MS;
+      for (const ageMs of halves(this.#limits.holdMs, youngestMs)) {
         // What is trimmed stays in the files until its deletion has had its turn.
         if (this.#bytesOf(topics) <= storeBytes) return;
         for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
@@ -174,6 +177,12 @@ export class Retention {
       if (flow.isCurrent) flow.session.send(message);
     });
   }
+}
+
+/** `most`, half of it, and so on, down to `least`. */
+function* halves(most: number, least: number): Generator<number> {
+  for (let next = most; next > least; next = Math.floor(next / 2)) yield next;
+  yield least;
 }
 
 /** The first offset that a reader still needs from the log; its end if none does. */
