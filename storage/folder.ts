@@ -21,7 +21,7 @@ export interface StorePlace {
   readonly writer: Deno.Kv;
   /** Reads go here: on the writer's handle they would hold up commits. */
   readonly reader: Deno.Kv;
-  /** What the database's file had free at the opening; less than 0: what its log still has to put into it. */
+  /** What the database's file had free at the opening. */
   readonly unusedBytes: number;
   /** Closes the handles and lets the lock go. */
   close(): void;
@@ -99,7 +99,7 @@ async function openFiles(
   if (logBytes(folder) > 0) {
     (await despiteFullDisk(folder, () => opener(path))).close();
   }
-  const unused = unusedBytes(path) - logBytes(folder);
+  const unused = unusedBytes(path);
   const writer = await despiteFullDisk(folder, () => opener(path));
   try {
     const reader = await opener(path);

@@ -2,16 +2,18 @@
  * The disk's free space: below a mark nothing is appended any more, and what is
  * kept free, with the reserve, is for all else: acknowledgements and trims.
  *
- * The database's file never shrinks: what trims leave free in it is used again
- * before it grows. So there is room for
+ * The database never shrinks: what trims leave free in it is used again before
+ * it grows. So there is room for
  *
  * ```text
  *   free on the disk
- * + what the file has free (taken when it last grew, less what is taken now)
- * - what its log may still grow by, before it is used again from the start
+ * + what the database has free (the most that ever was in it, less what is now)
+ * - what its log still has to put into its file
+ * - what its log may grow by, before it is used again from the start
+ * - what the reserve lacks, and what is on its way
  * ```
  *
- * On a small disk mark and reserve are smaller: an eighth and a sixteenth of it.
+ * On a small disk mark and reserve are smaller: a sixteenth of it each.
  *
  * @module
  */
@@ -30,8 +32,10 @@ export interface SpaceOptions {
   readonly reserveBytes?: number;
   /** The mark: appending needs more free bytes than this. By default what fits the disk. */
   readonly freeBytesMin?: number;
-  /** Bytes that are in the database or on their way to it, about. */
-  takenBytes(): number;
+  /** Bytes of messages in the database, those that wait for their deletion included. */
+  liveBytes(): number;
+  /** Bytes that are not yet on disk, some of them counted by {@link liveBytes} already. */
+  dirtyBytes(): number;
   /** What is looked at: a seam for tests. */
   readonly meter?: DiskMeter;
 }
@@ -39,11 +43,13 @@ export interface SpaceOptions {
 const MIB = 1024 * 1024;
 const RESERVE_BYTES_MAX = 32 * MIB;
 const FREE_BYTES_MIN_MAX = 64 * MIB;
+/** The part of a small disk that mark and reserve take each. */
+const SHARE = 1 / 16;
 /** SQLite begins its log anew after 1,000 pages and the commit that goes beyond. */
 const LOG_BYTES_MAX = 5 * MIB;
-/** The database's own overhead on what is put into it. */
-const OVERHEAD = 1.1;
-const CHECK_EVERY_MS = 250;
+/** The database's own overhead on what is put into it, on the safe side. */
+const OVERHEAD = 1.15;
+const CHECK_EVERY_MS = 100;
 /** … and when so much has been taken since. */
 const CHECK_EVERY_BYTES = MIB / 2;
 /** The reserve is written when a store lives longer than this. */
@@ -57,15 +63,18 @@ export class Space {
   readonly #meter: DiskMeter;
   readonly #reserve: Reserve;
   #checkedMs = -Infinity;
-  /** What was taken at the last look. */
-  #takenAtCheck = 0;
+  #liveAtCheck = 0;
   #freeBytes = Infinity;
   #totalBytes = Infinity;
-  #logGrowth = 0;
-  #databaseBytes = -1;
-  /** What was taken when the database's file last grew: then nothing in it was free. */
-  #takenAtGrowth = 0;
-  #wasFull = false;
+  #databaseBytes = 0;
+  #logBytes = 0;
+  /** What the reserve still lacks: set aside also while there is none. */
+  #reserveMissing = 0;
+  /** The most that ever was in the database: so large it is, file and log together. */
+  #liveMost: number;
+  /** … at the opening, and how large it was then. */
+  readonly #liveMostAtStart: number;
+  readonly #sizeAtStart: number;
   #timer: Timer | null = null;
   #wake: (() => void) | null = null;
   #isPatient = true;
@@ -79,8 +88,9 @@ export class Space {
     this.#options = options;
     this.#meter = options.meter ?? meterOf(options.folder);
     this.#reserve = new Reserve(options.folder);
+    this.#liveMost = this.#liveMostAtStart = options.liveBytes() + unusedBytes;
     this.#check();
-    this.#takenAtGrowth = options.takenBytes() + unusedBytes;
+    this.#sizeAtStart = this.#databaseBytes + this.#logBytes;
     this.#planReserve();
   }
 
@@ -88,17 +98,22 @@ export class Space {
   hasRoom(bytes = 0): boolean {
     if (this.#wake !== null) return false;
     const nowMs = this.#options.clock.monotonicMs();
-    const taken = this.#options.takenBytes();
+    const live = this.#options.liveBytes();
+    this.#liveMost = Math.max(this.#liveMost, live);
     if (
       nowMs - this.#checkedMs >= CHECK_EVERY_MS ||
-      taken - this.#takenAtCheck >= CHECK_EVERY_BYTES
+      live - this.#liveAtCheck >= CHECK_EVERY_BYTES
     ) {
       this.#check();
       this.#planReserve();
     }
-    const room = this.#room(taken);
-    if (room > this.#freeBytesMin + this.#reserveBytes) this.#wasFull = false;
-    return !this.#wasFull && room - bytes * OVERHEAD > this.#freeBytesMin;
+    const onDisk = this.#roomOnDisk();
+    const unused = (this.#liveMost - live) / OVERHEAD;
+    const coming = this.#comingBytes(live) +
+      (this.#options.dirtyBytes() + bytes) * OVERHEAD;
+    const least = this.#freeBytesMin;
+    // What the database has free is a guess: some of the disk itself, too.
+    return onDisk > least / 2 && onDisk + unused - coming > least;
   }
 
   /**
@@ -107,7 +122,6 @@ export class Space {
    * @returns Whether to try again; `false` after {@link stopWaiting}.
    */
   async makeRoom(): Promise<boolean> {
-    this.#wasFull = true;
     // Until the next look nothing is free, whatever the disk tells.
     this.#freeBytes = 0;
     this.#checkedMs = this.#options.clock.monotonicMs();
@@ -140,33 +154,41 @@ export class Space {
 
   get #reserveBytes(): number {
     return this.#options.reserveBytes ??
-      partOf(this.#totalBytes / 16, RESERVE_BYTES_MAX);
+      partOf(this.#totalBytes * SHARE, RESERVE_BYTES_MAX);
   }
 
   get #freeBytesMin(): number {
     return this.#options.freeBytesMin ??
-      partOf(this.#totalBytes / 8, FREE_BYTES_MIN_MAX);
+      partOf(this.#totalBytes * SHARE, FREE_BYTES_MIN_MAX);
   }
 
-  #room(taken: number): number {
-    const unused = this.#takenAtGrowth - taken;
-    const usable = unused < 0 ? unused * OVERHEAD : unused / OVERHEAD;
-    return this.#freeBytes + usable - this.#logGrowth;
+  /** What is free on the disk, less what is set aside. */
+  #roomOnDisk(): number {
+    const logGrowth = Math.max(0, LOG_BYTES_MAX - this.#logBytes);
+    return this.#freeBytes - this.#reserveMissing - logGrowth;
+  }
+
+  /** What the log still has to put into the database's file, at most. */
+  #comingBytes(live: number): number {
+    const size = this.#sizeAtStart +
+      (this.#liveMost - this.#liveMostAtStart) * OVERHEAD;
+    // What was put in since the look is not in the log that was looked at.
+    const since = Math.max(0, live - this.#liveAtCheck);
+    const coming = Math.max(0, size - this.#databaseBytes);
+    return Math.min(coming, this.#logBytes + since * OVERHEAD);
   }
 
   #check(): void {
-    const taken = this.#options.takenBytes();
-    const databaseBytes = this.#meter.databaseBytes();
-    if (databaseBytes > this.#databaseBytes) {
-      // It has grown since the last look, by what was taken at some moment since.
-      this.#takenAtGrowth = Math.min(taken, this.#takenAtCheck);
-      this.#databaseBytes = databaseBytes;
-    }
     this.#checkedMs = this.#options.clock.monotonicMs();
-    this.#takenAtCheck = taken;
+    this.#liveAtCheck = this.#options.liveBytes();
     this.#freeBytes = this.#meter.freeBytes();
     this.#totalBytes = this.#meter.totalBytes();
-    this.#logGrowth = Math.max(0, LOG_BYTES_MAX - this.#meter.logBytes());
+    this.#databaseBytes = this.#meter.databaseBytes();
+    this.#logBytes = this.#meter.logBytes();
+    this.#reserveMissing = Math.max(
+      0,
+      this.#reserveBytes - this.#reserve.bytes,
+    );
   }
 
   #cancelReserve(): void {
@@ -183,12 +205,10 @@ export class Space {
   }
 
   get #isReserveDue(): boolean {
-    const bytes = this.#reserveBytes;
-    if (bytes === 0 || !this.#isPatient || this.#reserve.isBeingMade) {
-      return false;
-    }
-    const has = this.#reserve.bytes;
-    return has < bytes && this.#meter.freeBytes() >= 2 * bytes - has;
+    if (!this.#isPatient || this.#reserve.isBeingMade) return false;
+    const missing = this.#reserveBytes - this.#reserve.bytes;
+    return missing > 0 &&
+      this.#meter.freeBytes() >= missing + this.#freeBytesMin / 2;
   }
 }
 

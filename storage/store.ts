@@ -468,7 +468,8 @@ export class Store {
       clock,
       reserveBytes: limits?.reserveBytes,
       freeBytesMin: limits?.freeBytesMin,
-      takenBytes: () => this.liveBytes + this.#ledger.dirtyBytes,
+      liveBytes: () => this.liveBytes,
+      dirtyBytes: () => this.dirtyBytes,
     }, this.#place.unusedBytes);
   }
 

@@ -19,7 +19,7 @@ export interface StoreLimits {
   /**
    * Appending needs more free bytes on the disk than this.
    *
-   * @default {an eighth of the disk, at most 67108864}
+   * @default {a sixteenth of the disk, at most 67108864}
    */
   readonly freeBytesMin?: number;
   /**

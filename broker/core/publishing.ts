@@ -171,7 +171,9 @@ export class Publishing {
     }
     // A batch that has begun is finished: a refusal would cover what is stored.
     const hasBegun = known > 0;
-    if (!hasBegun && !this.#state.store.canAppend(message.batch.length)) {
+    const { length } = message.batch;
+    if (!hasBegun && !this.#state.store.canAppend(length)) {
+      this.#state.noteRefused(length);
       throw new MomError(
         "storage_full",
         `Cannot publish to "${message.topic}": the broker's disk is full`,

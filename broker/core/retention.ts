@@ -51,6 +51,8 @@ export const RETENTION_LIMITS: RetentionLimits = {
 
 /** Topics looked at in one go, beside those published to lately. */
 const TOPICS_PER_TICK = 1_000;
+/** What is left at each tick on a full disk, of what nobody waits for. */
+const FULL_DISK_STEP = 0.75;
 /** Nothing younger than this goes to make room, ms. */
 const YOUNGEST_MS = 1_000;
 
@@ -115,16 +117,24 @@ export class Retention {
 
   /** Above the share of the disk: first what nobody waits for goes, then the oldest backlog. */
   #keepShare(): void {
-    const { storeBytes } = this.#limits;
-    if (this.#state.store.liveBytes <= storeBytes) return;
+    const { store } = this.#state;
+    const { storeBytes, storeHoldMs } = this.#limits;
+    if (store.liveBytes > storeBytes) {
+      this.#trimTo(storeBytes, YOUNGEST_MS, false);
+      this.#trimTo(storeBytes, storeHoldMs, true);
+    } else if (!store.canAppend(this.#state.takeRefused())) {
+      // Before publishers have to wait: step by step what nobody waits for.
+      this.#trimTo(store.liveBytes * FULL_DISK_STEP, YOUNGEST_MS, false);
+    }
+  }
+
+  /** Trims until all messages together take `bytes`, the oldest first. */
+  #trimTo(bytes: number, youngestMs: number, mayDrop: boolean): void {
     const topics = [...this.#state.topics.all()];
-    for (const mayDrop of [false, true]) {
-      const youngestMs = mayDrop ? this.#limits.storeHoldMs : YOUNGEST_MS;
-      for (const ageMs of halves(this.#limits.holdMs, youngestMs)) {
-        // What is trimmed stays in the files until its deletion has had its turn.
-        if (this.#bytesOf(topics) <= storeBytes) return;
-        for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
-      }
+    for (const ageMs of halves(this.#limits.holdMs, youngestMs)) {
+      // What is trimmed stays in the files until its deletion has had its turn.
+      if (this.#bytesOf(topics) <= bytes) return;
+      for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
     }
   }
 

@@ -50,6 +50,7 @@ export class State {
   readonly onDefect: (error: unknown) => void;
   readonly #wallMs: () => number;
   #nowMs = 0;
+  #refusedBytes = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
 
@@ -77,6 +78,18 @@ export class State {
   nowMs(): number {
     this.#nowMs = Math.max(this.#nowMs, this.#wallMs());
     return this.#nowMs;
+  }
+
+  /** A publish of so many bytes had no room on the disk. */
+  noteRefused(bytes: number): void {
+    this.#refusedBytes = Math.max(this.#refusedBytes, bytes);
+  }
+
+  /** The largest publish that had no room since the last call. */
+  takeRefused(): number {
+    const bytes = this.#refusedBytes;
+    this.#refusedBytes = 0;
+    return bytes;
   }
 
   /** A new user. */

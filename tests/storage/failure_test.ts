@@ -181,13 +181,13 @@ Deno.test("the time-out of a reserve does not outlive the store", async () => {
   await store.close();
 });
 
-/** A disk of 1000 MiB as it is told. */
+/** A disk of 2000 MiB as it is told. */
 function diskOf(values: Partial<Record<keyof DiskMeter, number>>) {
   const disk = {
-    totalBytes: 1000 * MIB,
+    totalBytes: 2000 * MIB,
     freeBytes: 500 * MIB,
     databaseBytes: 100 * MIB,
-    logBytes: 5 * MIB,
+    logBytes: 0,
     ...values,
   };
   const meter: DiskMeter = {
@@ -199,42 +199,60 @@ function diskOf(values: Partial<Record<keyof DiskMeter, number>>) {
   return { disk, meter };
 }
 
-Deno.test("Space counts what the database can use again as free", () => {
+/** A watch over such a disk; `live` and `dirty` are to be changed. */
+function watch(values: Partial<Record<keyof DiskMeter, number>>) {
   const clock = new TestClock();
-  const { disk, meter } = diskOf({ freeBytes: 60 * MIB });
-  let taken = 100 * MIB;
+  const { disk, meter } = diskOf(values);
+  const put = { live: 0, dirty: 0 };
   const space = new Space({
     folder: ".",
     clock,
     reserveBytes: 0,
-    takenBytes: () => taken,
+    liveBytes: () => put.live,
+    dirtyBytes: () => put.dirty,
     meter,
   });
-  assert.equal(space.hasRoom(), false, "below the mark of 64 MiB");
-  // Half of what is stored is trimmed: the file does not shrink.
-  taken = 50 * MIB;
-  assert.equal(space.hasRoom(), true);
-  taken = 99 * MIB;
-  assert.equal(space.hasRoom(), false);
-  // It has grown: from now on nothing in it is free.
-  disk.databaseBytes = 110 * MIB;
-  disk.freeBytes = 50 * MIB;
+  return { clock, disk, put, space };
+}
+
+Deno.test("Space counts what the database can use again as free", () => {
+  const { clock, disk, put, space } = watch({ freeBytes: 70 * MIB });
+  assert.equal(space.hasRoom(), true, "above the mark of 64 MiB");
+  put.live = 100 * MIB;
+  put.dirty = 10 * MIB;
+  assert.equal(space.hasRoom(), false, "on its way to the disk");
+  put.dirty = 0;
+  disk.logBytes = 5 * MIB;
   clock.advance(250);
-  assert.equal(space.hasRoom(), false);
-  taken = 80 * MIB;
+  assert.equal(space.hasRoom(), true, "the log has its size");
+  disk.freeBytes = 68 * MIB;
+  clock.advance(250);
+  assert.equal(space.hasRoom(), false, "what is in the log goes into the file");
+  disk.freeBytes = 40 * MIB;
+  disk.databaseBytes += 120 * MIB;
+  put.live = 80 * MIB;
+  clock.advance(250);
+  assert.equal(space.hasRoom(), false, "17 MiB are free in the file");
+  put.live = 50 * MIB;
+  assert.equal(space.hasRoom(), true, "43 MiB are");
+  // The file grows late, with what trims have left free again already.
+  disk.databaseBytes += 15 * MIB;
+  clock.advance(250);
   assert.equal(space.hasRoom(), true);
+  put.live = 80 * MIB;
+  assert.equal(space.hasRoom(), false);
+  put.live = 0;
+  disk.freeBytes = 30 * MIB;
+  clock.advance(250);
+  assert.equal(space.hasRoom(), false, "too little of the disk itself");
 });
 
-Deno.test("Space looks again when much was taken, and when time has passed", () => {
-  const clock = new TestClock();
-  const { disk, meter } = diskOf({});
-  let taken = 0;
-  const options = { folder: ".", clock, reserveBytes: 0, meter };
-  const space = new Space({ ...options, takenBytes: () => taken });
+Deno.test("Space looks again when much was put in, and when time has passed", () => {
+  const { clock, disk, put, space } = watch({});
   assert.equal(space.hasRoom(), true);
   disk.freeBytes = 0;
   assert.equal(space.hasRoom(), true, "looked again at once");
-  taken += MIB;
+  put.live += MIB;
   assert.equal(space.hasRoom(), false);
   disk.freeBytes = 500 * MIB;
   assert.equal(space.hasRoom(), false, "looked again at once");
@@ -242,22 +260,15 @@ Deno.test("Space looks again when much was taken, and when time has passed", () 
   assert.equal(space.hasRoom(), true);
 });
 
-Deno.test("Space takes what is on its way to the disk as taken", () => {
-  const clock = new TestClock();
-  const { meter } = diskOf({ freeBytes: 66 * MIB });
-  let taken = 0;
-  const options = { folder: ".", clock, reserveBytes: 0, meter };
-  const space = new Space({ ...options, takenBytes: () => taken });
-  assert.equal(space.hasRoom(), true);
-  taken = 2.5 * MIB;
+Deno.test("Space takes what gathers, and what is asked for, as put in", () => {
+  const { put, space } = watch({ freeBytes: 71 * MIB });
+  assert.deepEqual([space.hasRoom(), space.hasRoom(2 * MIB)], [true, false]);
+  put.dirty = 2 * MIB;
   assert.equal(space.hasRoom(), false);
 });
 
-Deno.test("Space keeps an eighth of a small disk free, and room for the log", () => {
-  const clock = new TestClock();
-  const { disk, meter } = diskOf({ totalBytes: 16 * MIB, logBytes: 0 });
-  const options = { folder: ".", clock, reserveBytes: 0, meter };
-  const space = new Space({ ...options, takenBytes: () => 0 });
+Deno.test("Space keeps a sixteenth of a small disk free, and room for the log", () => {
+  const { clock, disk, space } = watch({ totalBytes: 16 * MIB });
   const roomAt = (freeMib: number, logMib: number) => {
     disk.freeBytes = freeMib * MIB;
     disk.logBytes = logMib * MIB;
@@ -265,7 +276,7 @@ Deno.test("Space keeps an eighth of a small disk free, and room for the log", ()
     return space.hasRoom();
   };
   assert.deepEqual(
-    [roomAt(8, 0), roomAt(6.9, 0), roomAt(2.1, 5), roomAt(1.9, 5)],
+    [roomAt(7, 0), roomAt(5.9, 0), roomAt(1.1, 5), roomAt(0.9, 5)],
     [true, false, true, false],
   );
 });
