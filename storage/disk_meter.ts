@@ -5,8 +5,8 @@
  * @module
  */
 
-import { statfsSync } from "node:fs";
 import { databaseBytes, logBytes } from "./folder.ts";
+import { freeBytes, totalBytes } from "./free_bytes.ts";
 
 /** What is looked at. */
 export interface DiskMeter {
@@ -28,27 +28,4 @@ export function meterOf(folder: string): DiskMeter {
     databaseBytes: () => databaseBytes(folder),
     logBytes: () => logBytes(folder),
   };
-}
-
-/** Size of the disk that `folder` is on; `Infinity` when that can't be known. */
-export function totalBytes(folder: string): number {
-  return measure(folder, ({ blocks, bsize }) => blocks * bsize);
-}
-
-/** Free bytes of the disk that `folder` is on; `Infinity` when that can't be known. */
-export function freeBytes(folder: string): number {
-  return measure(folder, ({ bavail, bsize }) => bavail * bsize);
-}
-
-function measure(
-  folder: string,
-  of: (disk: { blocks: number; bavail: number; bsize: number }) => number,
-): number {
-  try {
-    return of(statfsSync(folder));
-  } catch {
-    // Without the permission, or on a file system that does not tell: the
-    // failing commit tells.
-    return Infinity;
-  }
 }

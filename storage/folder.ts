@@ -7,8 +7,12 @@
 
 import { MomError } from "../protocol/errors.ts";
 import { checkIsOurs, unusedBytes } from "./database_file.ts";
+import { freeBytes } from "./free_bytes.ts";
 import { toStoreError } from "./kv_errors.ts";
 import { Reserve } from "./reserve.ts";
+
+/** What the files beside the database take at least. */
+const OPENING_BYTES = 128 * 1024;
 
 /** How a database is opened: `Deno.openKv`, or a stand-in of a test. */
 export type KvOpener = (path: string) => Promise<Deno.Kv>;
@@ -102,7 +106,7 @@ async function openFiles(
   const unused = unusedBytes(path);
   const writer = await despiteFullDisk(folder, () => opener(path));
   try {
-    const reader = await opener(path);
+    const reader = await despiteFullDisk(folder, () => opener(path));
     const close = () => {
       writer.close();
       reader.close();
@@ -123,11 +127,26 @@ export async function despiteFullDisk<T>(
   try {
     return await act();
   } catch (error) {
-    const { code } = toStoreError(error, "open the store");
-    if (code !== "storage_full" || folder === null) throw error;
-    if (!await new Reserve(folder).giveUp()) throw error;
-    return await act();
+    if (folder === null || !isDiskFull(folder, error)) throw error;
+    const hasMade = await new Reserve(folder).giveUp();
+    try {
+      if (hasMade) return await act();
+    } catch (again) {
+      if (!isDiskFull(folder, again)) throw again;
+    }
+    throw new MomError(
+      "storage_full",
+      `Cannot open store "${folder}": the disk is full`,
+      { cause: error },
+    );
   }
+}
+
+function isDiskFull(folder: string, error: unknown): boolean {
+  const { code } = toStoreError(error, "open the store");
+  if (code !== "store_unavailable") return code === "storage_full";
+  // Where the database makes the files beside it, it says less.
+  return freeBytes(folder) < OPENING_BYTES;
 }
 
 async function openKv(path: string): Promise<Deno.Kv> {
