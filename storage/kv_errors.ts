@@ -28,6 +28,11 @@ export function isKvBusy(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
 }
 
+/** Whether the disk itself failed. */
+export function isIoError(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("disk I/O error");
+}
+
 /**
  * A failure of Deno KV as a `MomError`; a `MomError` stays what it is.
  *

@@ -14,6 +14,7 @@ import {
 } from "./change_list.ts";
 import { despiteFullDisk, type StorePlace } from "./folder.ts";
 import { commitAtomic } from "./kv_commit.ts";
+import { isIoError, kvErrorCode } from "./kv_errors.ts";
 import { KvReader } from "./kv_reader.ts";
 import {
   changesKey,
@@ -58,7 +59,8 @@ const SLOTS_PER_READ = 10;
 const PAGES_PER_READ = 100;
 
 /**
- * Takes the database over and reads its state.
+ * Reads the database's state and takes it over. All is read before anything is
+ * written, so that damaged data stays as it is.
  *
  * @throws {MomError} `data_version`, `data_damaged`, `option_invalid` for
  *   another program's data, or what the database's failure means.
@@ -67,13 +69,21 @@ export async function readStore(
   place: StorePlace,
   options: OpenerOptions,
 ): Promise<Opened> {
-  const { root, versionstamp } = await despiteFullDisk(
-    place.folder,
-    () => takeOver(place.writer, options),
-  );
-  const tables = await readPages(place.writer);
-  const reader = new KvReader(place.writer);
+  const { writer, folder } = place;
+  const found = await readRoot(writer, options);
+  const root = found.value === null
+    ? newRoot(options)
+    : checkRoot(found.value, options);
+  const tables = await readPages(writer);
+  const reader = new KvReader(writer);
   const lists = await readLists(reader, root.foldedPosition);
+  const versionstamp = await despiteFullDisk(
+    folder,
+    () => takeOver(writer, found, root, options),
+  );
+  // Whoever was the owner may have gone on until then (without a lock on files).
+  const last = lists.at(-1)?.position ?? root.foldedPosition;
+  lists.push(...await readLists(reader, last));
   for (const list of lists) {
     for (const [table, changes] of list.changes.tables) {
       const entries = tables.get(table) ?? new Map<number, Uint8Array>();
@@ -84,22 +94,34 @@ export async function readStore(
   return { root, versionstamp, tables, lists };
 }
 
+async function readRoot(
+  kv: Deno.Kv,
+  options: OpenerOptions,
+): Promise<Deno.KvEntryMaybe<unknown>> {
+  try {
+    return await kv.get<unknown>(ROOT_KEY as unknown as Deno.KvKey);
+  } catch (error) {
+    // It is no sealed value: what it was may not even be readable.
+    if (kvErrorCode(error) !== "store_unavailable" || isIoError(error)) {
+      throw error;
+    }
+    throw rootDamaged(options, error);
+  }
+}
+
 /** Makes us the owner, and the root if there is none; whoever was the owner can't commit any more. */
 async function takeOver(
   kv: Deno.Kv,
+  found: Deno.KvEntryMaybe<unknown>,
+  root: Root,
   options: OpenerOptions,
-): Promise<{ root: Root; versionstamp: string }> {
-  const rootKey = ROOT_KEY as unknown as Deno.KvKey;
-  const found = await kv.get<unknown>(rootKey);
-  const root = found.value === null
-    ? newRoot(options)
-    : checkRoot(found.value, options);
+): Promise<string> {
   const mutations: Mutation[] = [
     { key: OWNER_KEY, value: options.entropy.bytes(16) },
   ];
   if (found.value === null) mutations.push({ key: ROOT_KEY, value: root });
   const versionstamp = await commitAtomic(kv, [found], mutations);
-  if (versionstamp !== null) return { root, versionstamp };
+  if (versionstamp !== null) return versionstamp;
   throw new MomError(
     "data_in_use",
     `Cannot open store "${options.data}": another process is writing to it`,
