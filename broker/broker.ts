@@ -28,6 +28,7 @@ import { type Logger, silentLogger } from "../program/log.ts";
 import { toMetrics } from "../program/metrics.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
+import { readEntries } from "../storage/read_entries.ts";
 import { Store } from "../storage/store.ts";
 import { listen } from "../transport/dial.ts";
 import { readToken } from "./access.ts";
@@ -137,7 +138,10 @@ export class Broker {
     });
     let listener: ByteListener | null = null;
     try {
-      core = newCore(options, store, clock, logger, fail);
+      core = await readEntries(
+        options.data,
+        () => newCore(options, store, clock, logger, fail),
+      );
       listener = options.listener ?? listen({
         hostname: options.hostname ?? BROKER_DEFAULTS.hostname,
         port: options.port ?? BROKER_DEFAULTS.port,
@@ -345,7 +349,8 @@ function newCore(
   return new Core({
     store,
     wallMs: () => clock.wallMs(),
-    maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
+    maxMessageBytes: options.maxMessageBytes ??
+      BROKER_DEFAULTS.maxMessageBytes,
     retention: {
       ...RETENTION_LIMITS,
       storeBytes: isFolder ? diskShareOf(options.data) : Infinity,

@@ -26,6 +26,7 @@ import { AppBinding, type Port } from "./app_binding.ts";
 import type { Commits } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
+import { lostError } from "./outbox_losses.ts";
 import type { Producer } from "./producers.ts";
 import { TABLE } from "./tables.ts";
 import { Upstream } from "./upstream.ts";
@@ -82,6 +83,7 @@ export class DaemonCore {
       deadLog: options.deadLog,
       nextRequest,
       onRejected: (producer, item) => this.#rejected(producer, item),
+      onLost: (producer, topic, count) => this.#lost(producer, topic, count),
       onConfused: options.onConfused,
     });
     const { commits, clock, entropy, logger, onConfused } = options;
@@ -410,6 +412,13 @@ export class DaemonCore {
         ["message", item.error.message],
       ]),
     });
+  }
+
+  /** Nothing that was promised goes in silence, wherever the damage is. */
+  #lost(producer: Producer | null, topic: string | null, count: number): void {
+    this.#options.logger.error("damaged", { place: "outbox", topic, count });
+    if (producer === null || topic === null) return;
+    this.#rejected(producer, { topic, count, error: lostError(count) });
   }
 
   // Time

@@ -43,6 +43,7 @@ import {
   readTokenFile,
   tokenPath,
 } from "../program/tokens.ts";
+import { readEntries } from "../storage/read_entries.ts";
 import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
 import { DaemonCore } from "./core.ts";
@@ -183,7 +184,10 @@ export class Daemon {
     const undo: (() => unknown)[] = [() => store.close()];
     try {
       commits.attach(store);
-      const base = readBase(store, commits, options, entropy);
+      const base = await readEntries(
+        options.data,
+        () => readBase(store, commits, options, entropy),
+      );
       const heartbeats = new Heartbeats(
         clock,
         options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs,
@@ -222,7 +226,7 @@ export class Daemon {
           if (holder.daemon !== null) holder.daemon.#rejected += count;
         },
       });
-      await core.load();
+      await readEntries(options.data, () => core.load());
       const listener = options.listener ??
         listen(listenAddress(options), { removeStale: true });
       undo.push(() => listener.close());

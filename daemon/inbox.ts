@@ -13,6 +13,7 @@
 
 import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
+import { bodyOf } from "./item_body.ts";
 import type { AppBinding } from "./app_binding.ts";
 import { Appender, cutPieces } from "./appender.ts";
 import {
@@ -222,11 +223,9 @@ export class Inbox {
   }
 
   async #take(item: Item, generation: number): Promise<void> {
-    const { store } = this.#commits;
-    const body = item.blob === null
-      ? item.body
-      : await store.readBlob(item.blob);
+    const body = await bodyOf(this.#commits.store, item);
     if (generation !== this.#generation) return;
+    if (body === null) return this.#skip(item.base + item.count);
     const delivery = decodeDeliveryMeta(item.meta, item.count, body);
     const from = delivery.base;
     const to = from + delivery.count;

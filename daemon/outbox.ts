@@ -36,6 +36,7 @@ import type { Port } from "./app_binding.ts";
 import type { Commits } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { OutboxLog } from "./outbox_log.ts";
+import { lostError, OutboxLosses } from "./outbox_losses.ts";
 import { Pace } from "./pace.ts";
 import {
   answer,
@@ -70,6 +71,8 @@ export interface OutboxContext {
   nextRequest(): number;
   /** The broker refused for good what had a receipt of level `daemon`. */
   onRejected(producer: Producer, item: RejectedItem): void;
+  /** What had a receipt of level `daemon` was damaged on this disk; topic `null`: nobody knows whose. */
+  onLost(producer: Producer | null, topic: string | null, count: number): void;
   /** The broker's answers make no sense: the link is of no use. */
   onConfused(error: MomError): void;
 }
@@ -113,12 +116,17 @@ export class Outbox {
   /** Takes the streams that were stored and counts what lies in the outbox. */
   async load(entries: Map<number, Uint8Array>): Promise<void> {
     this.#producers.load(entries);
-    await this.#log.visit(({ producer, topic, count, firstSequence }, end) => {
+    let damaged = 0;
+    const losses = new OutboxLosses();
+    await this.#log.visit((item, end) => {
+      const { producer, topic, count, firstSequence } = item;
       const stream = this.#producers.stream(this.producer(producer, ""), topic);
       stream.producer.outboxEnd = end;
       stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
-    });
+      losses.seen(stream, item);
+    }, (from, to) => damaged += to - from);
+    if (damaged > 0) losses.tell(damaged, this.#context.onLost);
   }
 
   /** Records in the outbox. */
@@ -554,7 +562,7 @@ export class Outbox {
         if (isOver()) return false;
         this.#drainItem(item, base);
         return true;
-      });
+      }, (item) => this.#lost(item));
       if (!isOver()) this.#drainNext = next;
     }
   }
@@ -566,6 +574,15 @@ export class Outbox {
     this.#log.take(base, end);
     stream.queue(item, newTag(item, [], 0, [base, end]));
     this.#send(stream);
+  }
+
+  /** A record's own parts are damaged: what else is known of it is told. */
+  #lost(item: OutboxItem): void {
+    const producer = this.producer(item.producer, "");
+    const stream = this.#producers.stream(producer, item.topic);
+    const { topic, count } = item;
+    stream.leaveOutbox(item, lostError(count));
+    this.#context.onLost(producer, topic, count);
   }
 
   #retryLater(): void {

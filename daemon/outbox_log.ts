@@ -8,6 +8,7 @@
 import type { MomError } from "../protocol/errors.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import { Appender, cutPieces } from "./appender.ts";
+import { bodyOf } from "./item_body.ts";
 import type { Commits } from "./commits.ts";
 import {
   decodeOutboxMeta,
@@ -77,13 +78,17 @@ export class OutboxLog {
   /** Visits everything that is on disk, without its records; `end` is the offset behind it. */
   async visit(
     onItem: (item: OutboxItem, end: number) => void,
+    onDamaged: (from: number, to: number) => void,
   ): Promise<void> {
     for (let next = this.begin; next < this.end;) {
       const results = await this.#read(next);
       if (results.length === 0) return;
       for (const result of results) {
         next = result.base + result.count;
-        if ("damaged" in result) continue;
+        if ("damaged" in result) {
+          onDamaged(result.base, next);
+          continue;
+        }
         onItem(decodeOutboxMeta(result.meta, result.count, result.body), next);
       }
     }
@@ -93,11 +98,13 @@ export class OutboxLog {
    * Reads on from an offset; what is damaged is given up.
    *
    * @param onItem Called for each item that is open; `false` stops.
+   * @param onDamaged Called for what can't be sent; with what is known of it.
    * @returns Where to read on.
    */
   async read(
     next: number,
     onItem: (item: OutboxItem, base: number) => boolean,
+    onDamaged: (item: OutboxItem) => void,
   ): Promise<number> {
     const { end } = this;
     const { store } = this.#commits;
@@ -106,9 +113,12 @@ export class OutboxLog {
       const { base, count } = result;
       if ("damaged" in result) this.settle(base, base + count);
       else if (this.isOpen(base)) {
-        const { meta, blob } = result;
-        const body = blob === null ? result.body : await store.readBlob(blob);
-        if (!onItem(decodeOutboxMeta(meta, count, body), base)) return next;
+        const body = await bodyOf(store, result);
+        const item = decodeOutboxMeta(result.meta, count, body ?? result.body);
+        if (body === null) {
+          onDamaged(item);
+          this.settle(base, base + count);
+        } else if (!onItem(item, base)) return next;
       }
       next = base + count;
     }

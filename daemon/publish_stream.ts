@@ -222,11 +222,15 @@ export class PublishStream implements Saveable {
       else refuse(waiter, error);
     }
     tag.waiters = [];
-    if (tag.isStored) this.#leaveOutbox(batch, error);
+    if (tag.isStored) this.leaveOutbox(batch, error);
     else this.unstored--;
   }
 
-  #leaveOutbox(batch: PendingBatch<BatchTag>, error?: MomError): void {
+  /** The broker has it, or it will not come. */
+  leaveOutbox(
+    batch: { readonly firstSequence: number; readonly count: number },
+    error?: MomError,
+  ): void {
     const last = batch.firstSequence + batch.count - 1;
     this.countStored(-batch.count);
     this.drainedLast = Math.max(this.drainedLast, last);

@@ -14,7 +14,7 @@ import {
 } from "./change_list.ts";
 import { despiteFullDisk, type StorePlace } from "./folder.ts";
 import { commitAtomic } from "./kv_commit.ts";
-import { isIoError, kvErrorCode } from "./kv_errors.ts";
+import { isDamage, toReadError } from "./kv_errors.ts";
 import { KvReader } from "./kv_reader.ts";
 import {
   changesKey,
@@ -26,7 +26,13 @@ import {
   type Root,
   ROOT_KEY,
 } from "./layout.ts";
-import { extraParts, mergePage, readPage, readPageHead } from "./pages.ts";
+import {
+  extraParts,
+  mergePage,
+  pageDamaged,
+  readPage,
+  readPageHead,
+} from "./pages.ts";
 import { isSealedRoot } from "./root.ts";
 import { isIntact } from "./sealed_value.ts";
 
@@ -74,7 +80,9 @@ export async function readStore(
   const root = found.value === null
     ? newRoot(options)
     : checkRoot(found.value, options);
-  const tables = await readPages(writer);
+  const tables = await readPages(writer).catch((error) => {
+    throw toReadError(error, `open store "${options.data}"`);
+  });
   const reader = new KvReader(writer);
   const lists = await readLists(reader, root.foldedPosition);
   const versionstamp = await despiteFullDisk(
@@ -102,10 +110,7 @@ async function readRoot(
     return await kv.get<unknown>(ROOT_KEY as unknown as Deno.KvKey);
   } catch (error) {
     // It is no sealed value: what it was may not even be readable.
-    if (kvErrorCode(error) !== "store_unavailable" || isIoError(error)) {
-      throw error;
-    }
-    throw rootDamaged(options, error);
+    throw isDamage(error) ? rootDamaged(options, error) : error;
   }
 }
 
@@ -213,7 +218,9 @@ function addPage(
   const entries = tables.get(table) ?? new Map<number, Uint8Array>();
   tables.set(table, entries);
   for (const [key, value] of readPage(id, head, extras)) {
-    if (Math.floor(key / pageKeys(table)) === page) entries.set(key, value);
+    // A page that lies where another one should.
+    if (Math.floor(key / pageKeys(table)) !== page) throw pageDamaged(id, 0);
+    entries.set(key, value);
   }
 }
 

@@ -80,6 +80,13 @@ export class State {
     return this.#nowMs;
   }
 
+  /** Tells the log of messages that somebody waited for and that will not come. */
+  tellDropped(reader: Reader, from: number, to: number, reason: string): void {
+    const { user, topic } = reader;
+    const fields = { reason, topic: topic.name, from, to, user: user.id };
+    this.logger.warn("dropped", fields);
+  }
+
   /** A publish of so many bytes had no room on the disk. */
   noteRefused(bytes: number): void {
     this.#refusedBytes = Math.max(this.#refusedBytes, bytes);
