@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import {
   bytes,
   NOTHING,
@@ -123,4 +124,25 @@ Deno.test("open() refuses a store whose change list is missing", async () => {
   await store.close();
   await damage(folder.path, ["c", 2, 0], "delete");
   await assert.rejects(openStore(folder.path), { code: "data_damaged" });
+});
+
+Deno.test("a row that the database cannot read is one damaged value", async () => {
+  await using folder = await tempFolder();
+  const [a, b] = await fill(folder.path);
+  const database = new DatabaseSync(`${folder.path}/store.kv`);
+  // The second journal value.
+  const keys = "SELECT k FROM kv WHERE hex(k) LIKE '026A00%' ORDER BY k";
+  const { changes } = database.prepare(
+    `UPDATE kv SET v_encoding = 99 WHERE k = (${keys} LIMIT 1 OFFSET 1)`,
+  ).run();
+  database.close();
+  assert.equal(Number(changes), 1);
+  const store = await openStore(folder.path);
+  const results = await store.readInOrder(
+    [{ log: a, next: 0 }, { log: b, next: 0 }],
+    10_000_000,
+  );
+  const damaged = results.filter((result) => "damaged" in result);
+  assert.deepEqual(damaged.map((r) => r.log), [a, b]);
+  await store.close();
 });
