@@ -30,7 +30,11 @@ export { Daemon } from "./daemon/daemon.ts";
 export { Mom, topic, TypedTopic } from "./daemon/client.ts";
 export { ERRORS, MomError } from "./protocol/errors.ts";
 
-export type { BrokerOptions, RetentionOptions } from "./broker/options.ts";
+export type {
+  BrokerOptions,
+  KvOpener,
+  RetentionOptions,
+} from "./broker/options.ts";
 export type {
   ConnectOptions,
   Headers,

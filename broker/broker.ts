@@ -30,6 +30,7 @@ import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
+import { readEntries } from "../storage/read_entries.ts";
 import { Store } from "../storage/store.ts";
 import { listen } from "../transport/dial.ts";
 import { readToken } from "./access.ts";
@@ -90,6 +91,7 @@ export class Broker {
   #timer: Timer;
   #tickDueMs: number;
   #ticks = 0;
+  #isFull = false;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
@@ -147,13 +149,16 @@ export class Broker {
       role: "broker",
       clock,
       entropy,
+      openKv: options.openKv,
       onFailed: fail,
       onSeal: () => core?.seal() ?? null,
-      openKv: options.openKv,
     });
     let listener: ByteListener | null = null;
     try {
-      core = newCore(options, store, logger, fail);
+      core = await readEntries(
+        options.data,
+        () => newCore(options, store, logger, fail),
+      );
       listener = options.listener ?? listen({
         hostname: options.hostname ?? BROKER_DEFAULTS.hostname,
         port: options.port ?? BROKER_DEFAULTS.port,
@@ -280,6 +285,7 @@ export class Broker {
     const { core, store, logger } = this.#parts;
     logger.info("stopping");
     this.#close();
+    store.stopWaiting();
     const peers = [...this.#connections.values()];
     for (const peer of peers) {
       const reason = "the broker stops";
@@ -345,11 +351,21 @@ export class Broker {
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
     try {
       core.tick(lateMs);
+      this.#watchSpace();
       if (++this.#ticks % SLOW_TICKS === 0) core.tickSlowly();
     } catch (error) {
       core.fail();
       this.#fail(toReason(error));
     }
+  }
+
+  #watchSpace(): void {
+    const { store, logger } = this.#parts;
+    const isFull = !store.canAppend();
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    if (isFull) logger.warn("storage_full");
+    else logger.info("storage_free");
   }
 
   /** Owns a task until it is over. */
@@ -438,7 +454,8 @@ function newCore(
   const isFolder = !store.isMemory && !/^https?:/.test(options.data);
   return new Core({
     store,
-    maxMessageBytes: options.maxMessageBytes ?? BROKER_DEFAULTS.maxMessageBytes,
+    maxMessageBytes: options.maxMessageBytes ??
+      BROKER_DEFAULTS.maxMessageBytes,
     retention: {
       ...RETENTION_LIMITS,
       storeBytes: isFolder ? diskShareOf(options.data) : Infinity,

@@ -11,7 +11,10 @@ import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Logger } from "../program/log.ts";
+import type { KvOpener } from "../storage/store.ts";
 import type { RetentionLimits } from "./core/retention.ts";
+
+export type { KvOpener };
 
 /** What a broker keeps, and for how long; see README, "Limits and defaults". */
 export type RetentionOptions = Partial<RetentionLimits>;
@@ -64,8 +67,8 @@ export interface BrokerOptions {
   entropy?: Entropy;
   /** Takes the place of `hostname` and `port`; for tests. @default A TCP socket. */
   listener?: ByteListener;
-  /** Opens the database in place of `Deno.openKv`; for tests. */
-  openKv?: (path: string) => Promise<Deno.Kv>;
+  /** Opens the database; for tests. @default {Deno.openKv} */
+  openKv?: KvOpener;
 }
 
 /** Numbers that hold where nothing else is said. */

@@ -25,6 +25,7 @@ export class Commits {
   #effects: Effect[] = [];
   /** Whether the open group holds anything. */
   #open = false;
+  #isEnded = false;
   /** Effects of the groups that are on their way to the disk, oldest first. */
   #sealed: Effect[][] = [];
 
@@ -36,6 +37,17 @@ export class Commits {
   /** Something that needs the store failed for good. */
   fail(error: unknown): void {
     this.#onFailed(error);
+  }
+
+  /** The store failed: nothing changes and nobody hears of anything any more. */
+  end(): void {
+    this.#isEnded = true;
+    this.#effects = [];
+  }
+
+  /** Whether {@link end} was called. */
+  get isEnded(): boolean {
+    return this.#isEnded;
   }
 
   /** Begins to gather for `store`. */
@@ -100,6 +112,7 @@ export class Commits {
 
   /** Runs `effect` once everything that changed until now is on disk. */
   whenDone(effect: Effect): void {
+    if (this.#isEnded) return;
     if (this.#open) this.#effects.push(effect);
     else if (this.#sealed.length > 0) {
       this.#sealed[this.#sealed.length - 1].push(effect);
@@ -116,11 +129,12 @@ export class Commits {
     this.#sealed.push(effects);
     return () => {
       this.#sealed.shift();
-      for (const effect of effects) effect();
+      for (const effect of effects) if (!this.#isEnded) effect();
     };
   }
 
   #change(): void {
+    if (this.#isEnded) return;
     this.#open = true;
     this.store.commit();
   }

@@ -26,6 +26,7 @@ import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
+import { lostError } from "./outbox_losses.ts";
 import type { Producer } from "./producers.ts";
 import { TABLE } from "./tables.ts";
 import { Upstream } from "./upstream.ts";
@@ -90,6 +91,8 @@ export class DaemonCore {
       nextRequest,
       onRejected: (producer, item) => this.#rejected(producer, item),
       onLost: (producer, topic, count) => this.#lost(producer, topic, count),
+      onDamaged: (producer, topic, count) =>
+        this.#damaged(producer, topic, count),
       onConfused: options.onConfused,
     });
     const { commits, base, entropy, logger, onConfused } = options;
@@ -475,6 +478,17 @@ export class DaemonCore {
     });
   }
 
+  /** Nothing that was promised goes in silence, wherever the damage is. */
+  #damaged(
+    producer: Producer | null,
+    topic: string | null,
+    count: number,
+  ): void {
+    this.#options.logger.error("damaged", { place: "outbox", topic, count });
+    if (producer === null || topic === null) return;
+    this.#rejected(producer, { topic, count, error: lostError(count) });
+  }
+
   // Time
 
   /**
@@ -487,6 +501,7 @@ export class DaemonCore {
     const { clock, commits } = this.#options;
     commits.store.timeline.look();
     const nowMs = clock.monotonicMs();
+    this.outbox.tick();
     for (const user of [...this.users.values()]) {
       if (lateMs >= STOOD_STILL_MS && user.goneMs !== null) {
         user.goneMs = Math.min(nowMs, user.goneMs + lateMs);

@@ -44,6 +44,7 @@ import {
 } from "../program/tokens.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
+import { readEntries } from "../storage/read_entries.ts";
 import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
 import { machineKeyOf, readBase } from "./base.ts";
@@ -112,8 +113,7 @@ export class Daemon {
   #tickDueMs: number;
   #rejected: number;
   readonly #lost: Parts["lost"];
-  /** The store has failed: what is in memory is not true any more, and stays as it is. */
-  #isFailed = false;
+  #isFull = false;
   #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
@@ -189,6 +189,7 @@ export class Daemon {
         ? error
         : new MomError("internal", "The daemon can't go on", { cause: error });
       logger.error("failed", { error: reason });
+      commits.end();
       if (holder.daemon !== null) holder.daemon.#fail(reason, options.onFailed);
     };
     const commits = new Commits(fail);
@@ -197,14 +198,17 @@ export class Daemon {
       role: "daemon",
       clock,
       entropy,
+      openKv: options.openKv,
       onFailed: fail,
       onSeal: () => commits.seal(),
-      openKv: options.openKv,
     });
     const undo: (() => unknown)[] = [() => store.close()];
     try {
       commits.attach(store);
-      const base = readBase(commits, options.machine, entropy);
+      const base = await readEntries(
+        options.data,
+        () => readBase(commits, options.machine, entropy),
+      );
       const heartbeatMs = options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs;
       const heartbeats = new Heartbeats(clock, heartbeatMs);
       const events = new DaemonEvents();
@@ -258,7 +262,7 @@ export class Daemon {
           lost.epochs++;
         },
       });
-      await core.load();
+      await readEntries(options.data, () => core.load());
       const listener = options.listener ??
         listen(listenAddress(options), { removeStale: true });
       undo.push(() => listener.close());
@@ -280,8 +284,7 @@ export class Daemon {
         },
         onMessage: (message) => core.upstream.onBroker(message),
         onDown: () => {
-          const { daemon } = holder;
-          if (daemon === null || !daemon.#isFailed) core.upstream.linkDown();
+          if (!commits.isEnded) core.upstream.linkDown();
           events.emit({ type: "link_down", broker: brokerAddress });
         },
       });
@@ -290,6 +293,7 @@ export class Daemon {
         clock,
         logger,
         store,
+        commits,
         core,
         link,
         listener,
@@ -433,6 +437,7 @@ export class Daemon {
 
   async #stop(): Promise<void> {
     this.#logger.info("stopping");
+    this.#store.stopWaiting();
     this.#timer.cancel();
     this.#listener.close();
     for (const stream of this.#openings) stream.close();
@@ -456,18 +461,16 @@ export class Daemon {
   }
 
   #fail(error: MomError, onFailed: DaemonOptions["onFailed"]): void {
-    this.#isFailed = true;
     if (this.#stopping !== null) return;
-    for (const { peer } of this.#sessions.values()) {
-      peer.fail(
-        new MomError(
-          "store_unavailable",
-          `The daemon can't go on: ${error.message}`,
-        ),
-      );
-    }
-    // Not among the tasks: it waits for them.
-    void this.stop().catch((error) => this.#logger.error("defect", { error }));
+    // Nothing in memory is true any more: nobody gets another answer than this.
+    const reason = new MomError(
+      "store_unavailable",
+      `The daemon can't go on: ${error.message}`,
+    );
+    for (const { peer } of [...this.#sessions.values()]) peer.fail(reason);
+    this.#link.abort(error);
+    // Not among the tasks: stopping waits for those.
+    this.stop().catch((error) => this.#logger.error("defect", { error }));
     onFailed?.(error);
   }
 
@@ -477,6 +480,15 @@ export class Daemon {
     this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#core.tick(lateMs);
+    this.#watchSpace();
+  }
+
+  #watchSpace(): void {
+    const isFull = !this.#store.canAppend();
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    if (isFull) this.#logger.warn("storage_full");
+    else this.#logger.info("storage_free");
   }
 
   /** Owns a task until it is over. */
@@ -522,7 +534,7 @@ export class Daemon {
         onMessage: (message) => this.#core.onApp(peer, message),
         onClose: () => {
           this.#sessions.delete(peer);
-          if (!this.#isFailed) this.#core.onAppLost(peer);
+          if (!parts.commits.isEnded) this.#core.onAppLost(peer);
         },
         onDrained: () => this.#core.onAppDrained(peer),
         onDefect: (error) => this.#logger.error("defect", { error }),
@@ -558,6 +570,7 @@ interface Parts {
   readonly entropy: typeof systemEntropy;
   readonly logger: Logger;
   readonly store: Store;
+  readonly commits: Commits;
   readonly core: DaemonCore;
   readonly link: Link;
   readonly listener: ByteListener;

@@ -14,6 +14,7 @@
 import { MomError } from "../protocol/errors.ts";
 import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
+import { bodyOf } from "./item_body.ts";
 import type { AppBinding } from "./app_binding.ts";
 import { Appender, cutPieces } from "./appender.ts";
 import {
@@ -259,9 +260,7 @@ export class Inbox {
   }
 
   async #take(item: Item, generation: number): Promise<void> {
-    const body = item.blob === null
-      ? item.body
-      : await this.#readLarge(item.blob);
+    const body = await bodyOf(this.#commits.store, item);
     if (generation !== this.#generation) return;
     if (body === null) return this.#skip(item.base + item.count);
     const delivery = decodeDeliveryMeta(
@@ -299,18 +298,6 @@ export class Inbox {
   #pass(end: number): void {
     this.#ready.push({ delivery: null, end, isHeld: false });
     this.#next = end;
-  }
-
-  /** A large record; `null` when it is damaged, or went while it was read. */
-  async #readLarge(blob: number): Promise<Uint8Array | null> {
-    try {
-      return await this.#commits.store.readBlob(blob);
-    } catch (error) {
-      if (error instanceof MomError && error.code === "data_damaged") {
-        return null;
-      }
-      throw error;
-    }
   }
 
   #part(delivery: Delivery, from: number, to: number): Ready {

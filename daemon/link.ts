@@ -82,6 +82,11 @@ export class Link {
     this.#peer?.fail(error);
   }
 
+  /** Ends the connection at once; nothing more goes out. */
+  abort(error: MomError): void {
+    this.#peer?.abort(error);
+  }
+
   /** For `status()`. */
   status(): LinkStatus {
     const sinceMs = Math.max(

@@ -12,6 +12,7 @@ import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { checkName } from "../protocol/names.ts";
 import type { Logger } from "../program/log.ts";
+import type { KvOpener } from "../storage/store.ts";
 
 /** Options of `Daemon.start`. */
 export interface DaemonOptions {
@@ -80,8 +81,8 @@ export interface DaemonOptions {
   dialer?: Dialer;
   /** Takes the place of `listen`; for tests. @default A socket. */
   listener?: ByteListener;
-  /** Opens the database in place of `Deno.openKv`; for tests. */
-  openKv?: (path: string) => Promise<Deno.Kv>;
+  /** Opens the database; for tests. @default {Deno.openKv} */
+  openKv?: KvOpener;
 }
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

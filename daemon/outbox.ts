@@ -10,6 +10,10 @@
  *
  * Both roads carry the same sequences; the broker skips what it has.
  *
+ * When this machine's disk has no room, new publishes that need it are refused.
+ * What was on its way then stays in memory, without an answer: whether the broker
+ * has it is not known.
+ *
  * @module
  */
 
@@ -30,6 +34,7 @@ import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { OutboxLog } from "./outbox_log.ts";
+import { lostError, OutboxLosses } from "./outbox_losses.ts";
 import { Pace } from "./pace.ts";
 import {
   answer,
@@ -74,6 +79,12 @@ export interface OutboxContext {
   onRejected(producer: Producer, item: RejectedItem): void;
   /** The broker does not have any more what it had. */
   onLost(producer: Producer, topic: string, count: number): void;
+  /** What had a receipt of level `daemon` was damaged on this disk; topic `null`: nobody knows whose. */
+  onDamaged(
+    producer: Producer | null,
+    topic: string | null,
+    count: number,
+  ): void;
   /** The broker's answers make no sense: the link is of no use. */
   onConfused(error: MomError): void;
 }
@@ -118,6 +129,8 @@ export class Outbox {
   #isFailed = false;
   #retryTimer: Timer | null = null;
   #room: (() => void)[] = [];
+  /** Counts the batches that came from apps. */
+  #order = 0;
 
   constructor(context: OutboxContext) {
     const { commits, outboxLog, deadLog, clock } = context;
@@ -129,16 +142,21 @@ export class Outbox {
   /** Takes the streams that were stored and counts what lies in the outbox. */
   async load(entries: Map<number, Uint8Array>): Promise<void> {
     this.#producers.load(entries);
-    await this.#log.visit(({ producer, topic, count, firstSequence }, end) => {
+    let damaged = 0;
+    const losses = new OutboxLosses();
+    await this.#log.visit((item, end) => {
+      const { producer, topic, count, firstSequence } = item;
       const stream = this.#producers.stream(this.producer(producer, ""), topic);
       stream.producer.outboxEnd = end;
       stream.countStored(count);
       stream.drainedLast = Math.min(stream.drainedLast, firstSequence - 1);
-    });
+      losses.seen(stream, item);
+    }, (from, to) => damaged += to - from);
     const { brokerEpoch } = this.#context.base;
     for (const stream of this.#producers.streams()) {
       stream.noteHad(stream.drainedLast, brokerEpoch);
     }
+    if (damaged > 0) losses.tell(damaged, this.#context.onDamaged);
   }
 
   /** Records in the outbox. */
@@ -160,11 +178,11 @@ export class Outbox {
   room(): Promise<void> | null {
     const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#hasRoom) return null;
+    if (this.#mayRead) return null;
     return new Promise((resolve) => this.#room.push(resolve));
   }
 
-  get #hasRoom(): boolean {
+  get #mayRead(): boolean {
     return this.#pace.fastBytes + this.#looseBytes < FAST_WINDOW_BYTES;
   }
 
@@ -189,12 +207,11 @@ export class Outbox {
     }
     const item = this.#rest(stream, this.#itemOf(producer, message));
     if (stream.join(item.firstSequence, waiter)) return;
-    if (!this.#isMoving || producer.isInOutbox) {
-      this.#store(stream, item, waiter);
-    } else if (item.firstSequence < stream.sender.nextSequence) {
+    if (this.#mustStore(producer, item)) this.#store(stream, item, waiter);
+    else if (item.firstSequence < stream.sender.nextSequence) {
       this.#sendLoose(stream, item, waiter);
     } else {
-      stream.queue(item, newTag(item, [waiter]));
+      stream.queue(item, newTag(item, [waiter], ++this.#order));
       this.#send(stream);
     }
   }
@@ -215,6 +232,12 @@ export class Outbox {
   get #isMoving(): boolean {
     return this.#port !== null && !this.#pace.isStalled &&
       this.#pace.drainBytes <= 2 * DRAIN_WINDOW_BYTES;
+  }
+
+  /** Whether the fast road is closed; with a full disk a stalled link is better than none. */
+  #mustStore(producer: Producer, { batch }: OutboxItem): boolean {
+    if (this.#port === null || producer.isInOutbox) return true;
+    return !this.#isMoving && this.#fits(batch.length);
   }
 
   #itemOf(producer: Producer, message: Publish): OutboxItem {
@@ -269,7 +292,9 @@ export class Outbox {
   // The safe road
 
   #store(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
-    this.#checkSpace(item.batch.length);
+    // A batch that has begun is finished: a refusal would cover what is stored.
+    const hasBegun = item.firstSequence > waiter.first;
+    if (!hasBegun) this.#checkSpace(item.batch.length);
     this.#shift(stream.producer.streams.values());
     if (item.firstSequence <= stream.storedLast) {
       // Older than what was on its way: the broker had answered it.
@@ -284,15 +309,22 @@ export class Outbox {
     });
   }
 
-  #checkSpace(bytes: number): void {
+  /** Whether there is room for so much, and for what must be stored before it. */
+  #fits(bytes: number): boolean {
     const { commits, outboxBytesMax } = this.#context;
+    return this.bytes + bytes <= outboxBytesMax &&
+      commits.store.canAppend(bytes + this.#pace.fastBytes);
+  }
+
+  #checkSpace(bytes: number): void {
+    if (this.#fits(bytes)) return;
+    const { outboxBytesMax } = this.#context;
     if (this.bytes + bytes > outboxBytesMax) {
       throw new MomError(
         "outbox_full",
         `Cannot publish: the outbox holds ${this.bytes} of ${outboxBytesMax} bytes`,
       );
     }
-    if (commits.store.canAppend()) return;
     throw new MomError(
       "storage_full",
       "Cannot publish: the disk of this machine is full",
@@ -305,21 +337,38 @@ export class Outbox {
    * its topics, too.
    */
   #shift(streams: Iterable<PublishStream>): void {
-    const moved: [PublishStream, PendingBatch<BatchTag>][] = [];
+    const all = [...streams];
     const shifted = new Set<PublishStream>();
-    for (const stream of streams) {
-      if (stream.unstored === 0) continue;
+    for (const [stream, batch] of this.#unstored(all)) {
       shifted.add(stream);
       stream.unstored = 0;
+      this.#storeSent(stream, batch);
+    }
+    if (shifted.size > 0) this.#pace.stored(shifted);
+    if (this.#port === null) this.#letGo(all);
+  }
+
+  /** Without a link nothing that is stored is on its way: the next drain finds it. */
+  #letGo(streams: Iterable<PublishStream>): void {
+    for (const stream of streams) {
+      if (stream.unstored > 0) stream.sender.rewind();
+      else if (stream.sender.size > 0) stream.detach();
+    }
+    this.#log.releaseAll();
+  }
+
+  /** The batches without an answer that do not go to the outbox, as they came. */
+  #unstored(
+    streams: Iterable<PublishStream>,
+  ): [PublishStream, PendingBatch<BatchTag>][] {
+    const found: [PublishStream, PendingBatch<BatchTag>][] = [];
+    for (const stream of new Set(streams)) {
+      if (stream.unstored === 0) continue;
       for (const batch of stream.sender) {
-        if (!batch.tag.isStored) moved.push([stream, batch]);
+        if (!batch.tag.isStored) found.push([stream, batch]);
       }
     }
-    moved.sort(([, a], [, b]) =>
-      (a.request ?? Infinity) - (b.request ?? Infinity) || 0
-    );
-    for (const [stream, batch] of moved) this.#storeSent(stream, batch);
-    if (shifted.size > 0) this.#pace.stored(shifted);
+    return found.sort(([, a], [, b]) => a.tag.order - b.tag.order);
   }
 
   #storeSent(stream: PublishStream, batch: PendingBatch<BatchTag>): void {
@@ -345,10 +394,26 @@ export class Outbox {
    * with all that this producer sent since: order holds over its topics.
    */
   #stall(): void {
-    const producers = new Set<Producer>();
-    for (const { producer } of this.#pace.streams) producers.add(producer);
-    for (const { streams } of producers) this.#shift(streams.values());
+    const streams: PublishStream[] = [];
+    for (const producer of this.#pace.producers) {
+      streams.push(...producer.streams.values());
+    }
+    this.#shiftIfRoom(streams);
     this.#wake();
+  }
+
+  /** To be called a few times a second: there may be room again for what stayed in memory. */
+  tick(): void {
+    if (this.#port !== null && !this.#pace.isStalled) return;
+    this.#shiftIfRoom(this.#producers.streams());
+  }
+
+  #shiftIfRoom(streams: Iterable<PublishStream>): void {
+    const kept = this.#unstored(streams);
+    if (kept.length === 0) return;
+    const bytes = kept.reduce((sum, [, batch]) => sum + batch.bytes.length, 0);
+    const { store } = this.#context.commits;
+    if (store.canAppend(bytes)) this.#shift(kept.map(([stream]) => stream));
   }
 
   // The link
@@ -360,21 +425,20 @@ export class Outbox {
     this.#generation++;
     this.#drainNext = this.#log.begin;
     this.#behind = null;
+    this.#sendKept();
     this.#drain();
     this.#tellAllEnded();
   }
 
-  /** The link is gone: what has no receipt goes to the outbox at once. */
+  /** The link is gone: what has no receipt goes to the outbox at once, if there is room. */
   linkDown(): void {
     this.#port = null;
     this.#pace.reset();
     this.#cancelRetry();
-    this.#shift(this.#producers.streams());
-    for (const stream of this.#producers.streams()) {
-      stream.producer.gate = null;
-      if (stream.sender.size > 0) stream.detach();
-    }
-    this.#log.releaseAll();
+    const streams = [...this.#producers.streams()];
+    for (const { producer } of streams) producer.gate = null;
+    this.#letGo(streams);
+    this.#shiftIfRoom(streams);
     const lost = new MomError("outcome_unknown", "The link ended too early");
     for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
     this.#loose.clear();
@@ -470,8 +534,8 @@ export class Outbox {
   }
 
   #refused(stream: PublishStream, request: number, error: MomError): void {
-    if (stream.sender.first()?.tag.isStored && error.retriable) {
-      // Answered already: it is kept and tried again.
+    if (error.retriable && mustStay(stream)) {
+      // Answered already, at least in part: it is kept and tried again.
       stream.sender.rewind();
       return this.#retryLater();
     }
@@ -564,6 +628,11 @@ export class Outbox {
       ...Array.from({ length: Math.max(0, again) }, () => stream),
       ...gate.order,
     ];
+    this.#sendInOrder(producer, order);
+  }
+
+  /** Sends a batch of each stream in turn; behind a gate the rest waits. */
+  #sendInOrder(producer: Producer, order: readonly PublishStream[]): void {
     for (const [index, next] of order.entries()) {
       this.#sendOne(next);
       const { gate } = producer as { gate: Gate | null };
@@ -598,6 +667,15 @@ export class Outbox {
       batch,
       wanted: undefined,
     });
+  }
+
+  /** What stayed in memory without a link goes out again, as it came. */
+  #sendKept(): void {
+    const kept = this.#unstored(this.#producers.streams());
+    const byProducer = Map.groupBy(kept, ([{ producer }]) => producer);
+    for (const [producer, list] of byProducer) {
+      this.#sendInOrder(producer, list.map(([stream]) => stream));
+    }
   }
 
   /** Older than what is on its way, and not known here: the broker decides. */
@@ -643,7 +721,7 @@ export class Outbox {
         generation !== this.#generation || this.#port === null;
       const next = await this.#log.read(this.#drainNext, (item, base) => {
         return !isOver() && this.#drainItem(item, base);
-      });
+      }, (item) => this.#damaged(item));
       if (!isOver()) this.#drainNext = next;
     }
   }
@@ -658,9 +736,18 @@ export class Outbox {
     if (this.#behind !== null) return false;
     const end = base + item.count;
     this.#log.take(base, end);
-    stream.queue(item, newTag(item, [], [base, end]));
+    stream.queue(item, newTag(item, [], 0, [base, end]));
     this.#send(stream);
     return true;
+  }
+
+  /** A record's own parts are damaged: what else is known of it is told. */
+  #damaged(item: OutboxItem): void {
+    const producer = this.producer(item.producer, "");
+    const stream = this.#producers.stream(producer, item.topic);
+    const { topic, count } = item;
+    stream.leaveOutbox(item, lostError(count));
+    this.#context.onDamaged(producer, topic, count);
   }
 
   #retryLater(): void {
@@ -681,7 +768,7 @@ export class Outbox {
 
   #wake(): void {
     if (this.#room.length === 0) return;
-    if (!this.#hasRoom) return;
+    if (!this.#mayRead) return;
     for (const wake of this.#room.splice(0)) wake();
   }
 
@@ -750,4 +837,12 @@ function tooLarge(topic: string, batch: Uint8Array): MomError {
     "message_too_large",
     `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,
   );
+}
+
+/** Whether (some of) the oldest batch of a stream has a receipt, or lay in the outbox. */
+function mustStay({ sender }: PublishStream): boolean {
+  const first = sender.first();
+  if (first === null) return false;
+  const { isStored, waiters } = first.tag;
+  return isStored || waiters.some((each) => each.first < first.firstSequence);
 }

@@ -8,6 +8,7 @@
 import type { MomError } from "../protocol/errors.ts";
 import { OffsetSet } from "../protocol/offset_set.ts";
 import { Appender, cutPieces } from "./appender.ts";
+import { bodyOf } from "./item_body.ts";
 import type { Commits } from "./commits.ts";
 import {
   decodeOutboxMeta,
@@ -77,6 +78,7 @@ export class OutboxLog {
   /** Visits everything that is on disk, without its records; `end` is the offset behind it. */
   async visit(
     onItem: (item: OutboxItem, end: number) => void,
+    onDamaged: (from: number, to: number) => void,
   ): Promise<void> {
     const { store } = this.#commits;
     for (let next = this.begin; next < this.end;) {
@@ -84,7 +86,10 @@ export class OutboxLog {
       if (results.length === 0) return;
       for (const result of results) {
         next = result.base + result.count;
-        if ("damaged" in result) continue;
+        if ("damaged" in result) {
+          onDamaged(result.base, next);
+          continue;
+        }
         onItem(decodeOutboxMeta(result, result.body, store.timeline), next);
       }
     }
@@ -94,11 +99,13 @@ export class OutboxLog {
    * Reads on from an offset; what is damaged is given up.
    *
    * @param onItem Called for each item that is open; `false` stops.
+   * @param onDamaged Called for what can't be sent; with what is known of it.
    * @returns Where to read on.
    */
   async read(
     next: number,
     onItem: (item: OutboxItem, base: number) => boolean,
+    onDamaged: (item: OutboxItem) => void,
   ): Promise<number> {
     const { end } = this;
     const { store } = this.#commits;
@@ -107,10 +114,16 @@ export class OutboxLog {
       const { base, count } = result;
       if ("damaged" in result) this.settle(base, base + count);
       else if (this.isOpen(base)) {
-        const { blob } = result;
-        const body = blob === null ? result.body : await store.readBlob(blob);
-        const item = decodeOutboxMeta(result, body, store.timeline);
-        if (!onItem(item, base)) return next;
+        const body = await bodyOf(store, result);
+        const item = decodeOutboxMeta(
+          result,
+          body ?? result.body,
+          store.timeline,
+        );
+        if (body === null) {
+          onDamaged(item);
+          this.settle(base, base + count);
+        } else if (!onItem(item, base)) return next;
       }
       next = base + count;
     }

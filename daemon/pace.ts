@@ -6,6 +6,7 @@
  */
 
 import type { Clock, Timer } from "../protocol/clock.ts";
+import type { Producer } from "./producers.ts";
 import type { PublishStream } from "./publish_stream.ts";
 
 /**
@@ -68,11 +69,13 @@ export class Pace {
     return this.#drainBytes;
   }
 
-  /** The streams with something on its way that is not in the outbox. */
-  get streams(): Set<PublishStream> {
-    const streams = new Set<PublishStream>();
-    for (const { stream } of this.#fast.values()) streams.add(stream);
-    return streams;
+  /** Those who have something on its way that is not in the outbox. */
+  get producers(): Set<Producer> {
+    const producers = new Set<Producer>();
+    for (const { stream } of this.#fast.values()) {
+      producers.add(stream.producer);
+    }
+    return producers;
   }
 
   /** What is on its way of some streams went to the outbox, too. */

@@ -16,6 +16,12 @@ import type { Producer } from "./producers.ts";
 import { type PendingBatch, ProducerStream } from "./stream.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 
+/** Which records of a stream. */
+export interface Sequences {
+  readonly firstSequence: number;
+  readonly count: number;
+}
+
 /** An app's PUBLISH that has no final answer. */
 export interface Waiter {
   readonly port: Port;
@@ -24,6 +30,8 @@ export interface Waiter {
   readonly first: number;
   readonly last: number;
   readonly wantsBroker: boolean;
+  /** Why the broker refused (some of) it for good, behind the receipt of this daemon. */
+  refusal?: MomError;
 }
 
 /** What goes with a batch on its way to the broker. */
@@ -31,6 +39,8 @@ export interface BatchTag {
   waiters: Waiter[];
   /** What its app said of `previous`. */
   readonly previous: number;
+  /** Rises with every batch that came from an app: their order over all topics. */
+  readonly order: number;
   /** When it expires in this store's steady time, or `null`. */
   readonly deadlineMs: number | null;
   /** Whether it goes, or has gone, to the outbox. */
@@ -47,11 +57,13 @@ export interface BatchTag {
 export function newTag(
   item: OutboxItem,
   waiters: Waiter[],
+  order: number,
   stored?: [from: number, to: number],
 ): BatchTag {
   return {
     waiters,
     previous: item.previous,
+    order,
     deadlineMs: item.deadlineMs,
     isStored: stored !== undefined,
     stored: stored === undefined ? [] : [stored],
@@ -281,11 +293,8 @@ export class PublishStream implements Saveable {
       else refuse(waiter, error);
     }
     tag.waiters = [];
-    if (!tag.isStored) {
-      this.unstored--;
-      return;
-    }
-    this.#leaveOutbox(batch);
+    if (tag.isStored) this.leaveOutbox(batch);
+    else this.unstored--;
   }
 
   /** Why something of `first` to `last` was refused for good; `null` if nothing was. */
@@ -305,17 +314,20 @@ export class PublishStream implements Saveable {
   }
 
   /** The broker has refused a batch for good that was answered already. */
-  noteRefused(batch: PendingBatch<BatchTag>, error: MomError): void {
+  noteRefused(batch: Sequences, error: MomError): void {
     const { firstSequence: first, count } = batch;
     this.#refused.push({ first, last: first + count - 1, error });
     if (this.#refused.length > REFUSED_MAX) this.#refused.shift();
   }
 
-  #leaveOutbox(batch: PendingBatch<BatchTag>): void {
+  /** The broker has it, or it will not come. */
+  leaveOutbox(batch: Sequences, error?: MomError): void {
     const last = batch.firstSequence + batch.count - 1;
     this.countStored(-batch.count);
     this.drainedLast = Math.max(this.drainedLast, last);
     const waiters = this.outboxWaiters;
+    // What goes with it as lost is refused as what the broker refuses is.
+    if (error !== undefined) this.noteRefused(batch, error);
     while (waiters.length > 0 && waiters[0].last <= last) {
       const waiter = waiters.shift()!;
       const refusal = this.refusalOf(waiter.first, waiter.last);

@@ -8,7 +8,8 @@
  * - the handle takes, but has no room now, or holds something that the broker
  *   answers for: it waits here, within the credit that the broker was given, and
  *   the broker answers for it too, so that the order holds if the handle goes;
- * - nobody takes, or the inbox still has something: to the inbox (safe road).
+ * - nobody takes, or the inbox still has something: to the inbox (safe road);
+ * - the disk has no room: it waits here too, until a handle takes it or there is.
  *
  * @module
  */
@@ -300,12 +301,18 @@ export class User implements Saveable, InboxOwner {
   }
 
   #pass(delivery: Delivery): void {
-    if (this.#isForInbox) return this.inbox.append(delivery);
+    // Behind what waits; and without room on the disk it waits itself.
+    const mayStore = this.#waiting.length === 0 && this.#hasRoom(delivery);
+    if (this.#isForInbox && mayStore) return this.inbox.append(delivery);
     if (this.#waiting.length === 0) {
       this.#waitingSinceMs = this.#context.clock.monotonicMs();
     }
     this.#waiting.push(delivery);
-    this.#pushWaiting();
+    if (this.inbox.isPassed) this.#pushWaiting();
+  }
+
+  #hasRoom({ batch }: Delivery): boolean {
+    return this.#context.commits.store.canAppend(batch.length);
   }
 
   /** Whether nobody waits for what comes now. */
@@ -417,7 +424,9 @@ export class User implements Saveable, InboxOwner {
     if (this.#waiting.length === 0 || this.#holdsBrokers) return;
     const nowMs = this.#context.clock.monotonicMs();
     if (nowMs - this.#waitingSinceMs < stalledMs) return;
-    for (const delivery of this.#waiting.splice(0)) this.inbox.append(delivery);
+    while (this.#waiting.length > 0 && this.#hasRoom(this.#waiting[0])) {
+      this.inbox.append(this.#waiting.shift()!);
+    }
   }
 
   /** Gives up what waits in memory: the broker has it and sends it again. */

@@ -79,7 +79,7 @@ export class BlobRegistry {
   readonly #blobs = new Map<number, BlobInfo>();
   /** Per log the blobs in order of their offsets. */
   readonly #byLog = new Map<number, number[]>();
-  readonly #dying: { id: number; parts: number }[] = [];
+  readonly #dying: { id: number; parts: number; bytes: number }[] = [];
   #nextId: number;
   #bytes = 0;
 
@@ -93,7 +93,7 @@ export class BlobRegistry {
     return this.#nextId;
   }
 
-  /** Bytes of all blobs. */
+  /** Bytes of all blobs, of those too that wait for their deletion. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -194,6 +194,7 @@ export class BlobRegistry {
       }
       if (dying.parts > 0) break;
       ended.push(dying.id);
+      this.#bytes -= dying.bytes;
       this.#dying.shift();
     }
     return { deletes, ended };
@@ -202,8 +203,7 @@ export class BlobRegistry {
   #kill(id: number): void {
     const { bytes } = this.#info(id);
     this.#blobs.delete(id);
-    this.#bytes -= bytes;
-    this.#dying.push({ id, parts: blobPartCount(bytes) });
+    this.#dying.push({ id, parts: blobPartCount(bytes), bytes });
   }
 
   #staged(id: number): BlobInfo {

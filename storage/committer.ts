@@ -44,7 +44,7 @@ export interface CommitterHooks {
   seal(): void;
   /** Whether there is work that wants a group of its own when nothing else is going on. */
   hasUpkeep(): boolean;
-  /** The disk is full. Returns whether room was made, so that trying again makes sense. */
+  /** The disk is full. Resolves, after a while, to whether to try again. */
   onFull(): Promise<boolean>;
   /** Nothing more can be committed. Called once. */
   onFailed(error: MomError): void;
@@ -276,8 +276,8 @@ export class Committer {
     try {
       await this.#write(mutations);
     } catch (error) {
-      // It is no longer in the list that a failure rejects.
-      work.reject(toStoreError(error, "commit to the store"));
+      // Who waits for it hears of the failure with all others.
+      this.#blobs.push(work);
       throw error;
     }
     // To the back: several blobs take turns.
@@ -285,14 +285,19 @@ export class Committer {
     return true;
   }
 
+  /**
+   * On a full disk nothing is lost and nothing goes on: the same is tried until
+   * there is room. The values are whole and at fixed keys, so it does no harm if
+   * some of an earlier try had effect.
+   */
   async #write(mutations: readonly Mutation[]): Promise<void> {
-    try {
-      await this.#commit(mutations);
-    } catch (error) {
-      if (kvErrorCode(error) !== "storage_full") throw error;
-      if (!await this.#hooks.onFull()) throw error;
-      // Whole values at fixed keys: it does no harm if the first try had effect.
-      await this.#commit(mutations);
+    while (true) {
+      try {
+        return await this.#commit(mutations);
+      } catch (error) {
+        if (kvErrorCode(error) !== "storage_full") throw error;
+        if (!await this.#hooks.onFull()) throw error;
+      }
     }
   }
 

@@ -6,8 +6,13 @@
  */
 
 import { MomError } from "../protocol/errors.ts";
+import { checkIsOurs, unusedBytes } from "./database_check.ts";
+import { freeBytes } from "./free_bytes.ts";
 import { toStoreError } from "./kv_errors.ts";
-import { removeReserve } from "./space.ts";
+import { Reserve } from "./reserve.ts";
+
+/** What the files beside the database take at least. */
+const OPENING_BYTES = 128 * 1024;
 
 /** How a database is opened: `Deno.openKv`, or a stand-in of a test. */
 export type KvOpener = (path: string) => Promise<Deno.Kv>;
@@ -22,6 +27,8 @@ export interface StorePlace {
   readonly writer: Deno.Kv;
   /** Reads go here: on the writer's handle they would hold up commits. */
   readonly reader: Deno.Kv;
+  /** What the database's file had free at the opening. */
+  readonly unusedBytes: number;
   /** Closes the handles and lets the lock go. */
   close(): void;
 }
@@ -51,7 +58,7 @@ export async function openPlace(
 
 /** Bytes of the database's files in `folder`. */
 export function filesBytes(folder: string): number {
-  return databaseBytes(folder) + sizeOf(`${folder}/store.kv-wal`);
+  return databaseBytes(folder) + logBytes(folder);
 }
 
 /** Bytes of the database in `folder` without its log. */
@@ -63,6 +70,11 @@ export function databaseBytes(folder: string): number {
 function fileIdOf(path: string): string | null {
   const { ino } = Deno.statSync(path);
   return ino === null ? null : `${ino}`;
+}
+
+/** Bytes of the database's log in `folder`. */
+export function logBytes(folder: string): number {
+  return sizeOf(`${folder}/store.kv-wal`);
 }
 
 function sizeOf(path: string): number {
@@ -81,7 +93,14 @@ async function openSingle(
   try {
     const kv = await opener(data);
     const close = () => kv.close();
-    return { folder: null, fileId: null, writer: kv, reader: kv, close };
+    return {
+      folder: null,
+      fileId: null,
+      writer: kv,
+      reader: kv,
+      unusedBytes: 0,
+      close,
+    };
   } catch (error) {
     throw toStoreError(error, `open store "${data}"`);
   }
@@ -94,33 +113,62 @@ async function openFiles(
 ): Promise<StorePlace> {
   const path = `${folder}/store.kv`;
   await makePrivate(path);
-  const writer = await openDespiteFullDisk(folder, path, opener);
+  checkIsOurs(path);
+  // What a crash left in the log goes into the file, and the log's room with it.
+  if (logBytes(folder) > 0) {
+    (await despiteFullDisk(folder, () => opener(path))).close();
+  }
+  const unused = unusedBytes(path);
+  const writer = await despiteFullDisk(folder, () => opener(path));
   try {
-    const reader = await opener(path);
+    const reader = await despiteFullDisk(folder, () => opener(path));
     const close = () => {
       writer.close();
       reader.close();
       lock.close();
     };
-    return { folder, fileId: fileIdOf(path), writer, reader, close };
+    return {
+      folder,
+      fileId: fileIdOf(path),
+      writer,
+      reader,
+      unusedBytes: unused,
+      close,
+    };
   } catch (error) {
     writer.close();
     throw error;
   }
 }
 
-async function openDespiteFullDisk(
-  folder: string,
-  path: string,
-  opener: KvOpener,
-): Promise<Deno.Kv> {
+/** Does something that opening needs; on a full disk once more without the reserve. */
+export async function despiteFullDisk<T>(
+  folder: string | null,
+  act: () => Promise<T>,
+): Promise<T> {
   try {
-    return await opener(path);
+    return await act();
   } catch (error) {
-    const { code } = toStoreError(error, "open the store");
-    if (code !== "storage_full" || !removeReserve(folder)) throw error;
-    return await opener(path);
+    if (folder === null || !isDiskFull(folder, error)) throw error;
+    const hasMade = await new Reserve(folder).giveUp();
+    try {
+      if (hasMade) return await act();
+    } catch (again) {
+      if (!isDiskFull(folder, again)) throw again;
+    }
+    throw new MomError(
+      "storage_full",
+      `Cannot open store "${folder}": the disk is full`,
+      { cause: error },
+    );
   }
+}
+
+function isDiskFull(folder: string, error: unknown): boolean {
+  const { code } = toStoreError(error, "open the store");
+  if (code !== "store_unavailable") return code === "storage_full";
+  // Where the database makes the files beside it, it says less.
+  return freeBytes(folder) < OPENING_BYTES;
 }
 
 /** `Deno.openKv`, where it is there. */
@@ -175,15 +223,20 @@ export async function takeLock(
   });
   try {
     if (!await file.tryLock(true)) throw inUse(folder, await holderOf(path));
-    await file.truncate();
-    await file.write(
-      new TextEncoder().encode(`process ${Deno.pid} (${role})\n`),
-    );
+    await despiteFullDisk(folder, () => nameHolder(file, role));
     return file;
   } catch (error) {
     file.close();
     throw toStoreError(error, `lock "${path}"`);
   }
+}
+
+/** In the place of the one before, which needs no more of the disk. */
+async function nameHolder(file: Deno.FsFile, role: string): Promise<void> {
+  const name = new TextEncoder().encode(`process ${Deno.pid} (${role})\n`);
+  await file.seek(0, Deno.SeekMode.Start);
+  await file.write(name);
+  await file.truncate(name.length);
 }
 
 async function holderOf(path: string): Promise<string> {

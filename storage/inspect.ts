@@ -88,7 +88,7 @@ async function readContents(
   { name, role }: InspectOptions,
 ): Promise<StoreContents> {
   const root = await readRoot(kv, { data: name, role });
-  const { tables, lists } = await readState(kv, root);
+  const { tables, lists } = await readState(kv, root, name);
   const last = lists[lists.length - 1];
   const { directory, position } = new Ledger({
     position: last?.position ?? root.foldedPosition,

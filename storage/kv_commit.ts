@@ -5,7 +5,8 @@
  */
 
 import { isKvBusy } from "./kv_errors.ts";
-import type { Mutation } from "./layout.ts";
+import type { Mutation, Root } from "./layout.ts";
+import { sealRoot } from "./root.ts";
 
 /**
  * Deno KV itself writes now and then on each of its handles (it looks for
@@ -43,8 +44,13 @@ async function commitOnce(
   const atomic = kv.atomic().check(...checks);
   for (const { key, value } of mutations) {
     if (value === null) atomic.delete(key as Deno.KvKey);
-    else atomic.set(key as Deno.KvKey, value);
+    else atomic.set(key as Deno.KvKey, toStored(value));
   }
   const result = await atomic.commit();
   return result.ok ? result.versionstamp : null;
+}
+
+/** Journal values and the like bring their seal along; the root gets its own here. */
+function toStored(value: Uint8Array | Root): unknown {
+  return value instanceof Uint8Array ? value : sealRoot(value);
 }

@@ -28,6 +28,25 @@ export function isKvBusy(error: unknown): boolean {
   return error instanceof Error && error.message.includes("database is locked");
 }
 
+/** Whether a read failed because of what lies there, and not of the disk or the handle. */
+export function isDamage(error: unknown): boolean {
+  const code = kvErrorCode(error);
+  if (code !== "store_unavailable") return code === "data_damaged";
+  if (error instanceof MomError || isKvBusy(error)) return false;
+  // A row whose columns make no sense is refused with many texts.
+  return error instanceof Error && !error.message.includes("disk I/O error") &&
+    !(error instanceof Deno.errors.BadResource) &&
+    !(error instanceof Deno.errors.Interrupted);
+}
+
+/** A failure to read as a `MomError`. */
+export function toReadError(error: unknown, action: string): MomError {
+  const known = toStoreError(error, action);
+  return isDamage(error) && known.code !== "data_damaged"
+    ? new MomError("data_damaged", known.message, { cause: error })
+    : known;
+}
+
 /**
  * A failure of Deno KV as a `MomError`; a `MomError` stays what it is.
  *

@@ -6,7 +6,7 @@
  */
 
 import { MomError } from "../protocol/errors.ts";
-import { kvErrorCode, toStoreError } from "./kv_errors.ts";
+import { isDamage, toStoreError } from "./kv_errors.ts";
 
 /** Deno KV gives at most ten values a read: up to 600 KiB. */
 const KEYS_PER_READ = 10;
@@ -81,7 +81,7 @@ export class KvReader {
       const entries = await this.#kv.getMany(keys as Deno.KvKey[]);
       return entries.map((entry) => entry.value);
     } catch (error) {
-      if (kvErrorCode(error) !== "data_damaged") throw error;
+      if (!isDamage(error)) throw error;
       // One bad page must not take its nine neighbours with it.
       if (keys.length === 1) return [UNREADABLE];
       const values: ReadValue[] = [];

@@ -13,8 +13,9 @@ import {
   readChangeListPart,
 } from "./change_list.ts";
 import { firstEpoch, laterEpoch } from "./epochs.ts";
-import type { StorePlace } from "./folder.ts";
+import { despiteFullDisk, type StorePlace } from "./folder.ts";
 import { commitAtomic } from "./kv_commit.ts";
+import { isDamage, toReadError } from "./kv_errors.ts";
 import { KvReader } from "./kv_reader.ts";
 import {
   changesKey,
@@ -26,7 +27,14 @@ import {
   type Root,
   ROOT_KEY,
 } from "./layout.ts";
-import { extraParts, mergePage, readPage, readPageHead } from "./pages.ts";
+import {
+  extraParts,
+  mergePage,
+  pageDamaged,
+  readPage,
+  readPageHead,
+} from "./pages.ts";
+import { isSealedRoot } from "./root.ts";
 import { isIntact } from "./sealed_value.ts";
 
 /** Table → key → entry. */
@@ -58,7 +66,8 @@ const SLOTS_PER_READ = 10;
 const PAGES_PER_READ = 100;
 
 /**
- * Takes the database over and reads its state.
+ * Reads the database's state and takes it over. All is read before anything is
+ * written, so that damaged data stays as it is.
  *
  * @throws {MomError} `data_version`, `data_damaged`, `option_invalid` for
  *   another program's data, or what the database's failure means.
@@ -67,8 +76,20 @@ export async function readStore(
   place: StorePlace,
   options: OpenerOptions,
 ): Promise<Opened> {
-  const { root, versionstamp } = await takeOver(place, options);
-  return { root, versionstamp, ...await readState(place.writer, root) };
+  const { writer, folder, fileId } = place;
+  const found = await getRoot(writer, options);
+  const known = found.value === null ? null : checkRoot(found.value, options);
+  const root = placed(known ?? newRoot(options), fileId, options);
+  const { tables, lists } = await readFolded(writer, root, options.data);
+  const versionstamp = await despiteFullDisk(
+    folder,
+    () => takeOver(writer, found, root === known ? null : root, options),
+  );
+  // Whoever was the owner may have gone on until then (without a lock on files).
+  const last = lists.at(-1)?.position ?? root.foldedPosition;
+  lists.push(...await readLists(new KvReader(writer), last));
+  mergeLists(tables, lists);
+  return { root, versionstamp, tables, lists };
 }
 
 /**
@@ -80,8 +101,7 @@ export async function readRoot(
   kv: Deno.Kv,
   options: Omit<OpenerOptions, "entropy">,
 ): Promise<Root> {
-  const { value } = await kv.get<unknown>(ROOT_KEY as unknown as Deno.KvKey);
-  return checkRoot(value, options);
+  return checkRoot((await getRoot(kv, options)).value, options);
 }
 
 /**
@@ -92,10 +112,26 @@ export async function readRoot(
 export async function readState(
   kv: Deno.Kv,
   root: Root,
+  data: string,
 ): Promise<Pick<Opened, "tables" | "lists">> {
-  const tables = await readPages(kv);
-  const reader = new KvReader(kv);
-  const lists = await readLists(reader, root.foldedPosition);
+  const { tables, lists } = await readFolded(kv, root, data);
+  mergeLists(tables, lists);
+  return { tables, lists };
+}
+
+async function readFolded(
+  kv: Deno.Kv,
+  root: Root,
+  data: string,
+): Promise<{ tables: Tables; lists: ChangeList[] }> {
+  const tables = await readPages(kv).catch((error) => {
+    throw toReadError(error, `open store "${data}"`);
+  });
+  const lists = await readLists(new KvReader(kv), root.foldedPosition);
+  return { tables, lists };
+}
+
+function mergeLists(tables: Tables, lists: readonly ChangeList[]): void {
   for (const list of lists) {
     for (const [table, changes] of list.changes.tables) {
       const entries = tables.get(table) ?? new Map<number, Uint8Array>();
@@ -103,24 +139,33 @@ export async function readState(
       mergePage(entries, changes);
     }
   }
-  return { tables, lists };
 }
 
-/** Makes us the owner, and the root if there is none; whoever was the owner can't commit any more. */
+async function getRoot(
+  kv: Deno.Kv,
+  options: Omit<OpenerOptions, "entropy">,
+): Promise<Deno.KvEntryMaybe<unknown>> {
+  try {
+    return await kv.get<unknown>(ROOT_KEY as unknown as Deno.KvKey);
+  } catch (error) {
+    // It is no sealed value: what it was may not even be readable.
+    throw isDamage(error) ? rootDamaged(options, error) : error;
+  }
+}
+
+/** Makes us the owner, and sets the root if there is a new one; whoever was the owner can't commit any more. */
 async function takeOver(
-  { writer: kv, fileId }: StorePlace,
+  kv: Deno.Kv,
+  found: Deno.KvEntryMaybe<unknown>,
+  root: Root | null,
   options: OpenerOptions,
-): Promise<{ root: Root; versionstamp: string }> {
-  const rootKey = ROOT_KEY as unknown as Deno.KvKey;
-  const found = await kv.get<unknown>(rootKey);
-  const known = found.value === null ? null : checkRoot(found.value, options);
-  const root = placed(known ?? newRoot(options), fileId, options);
+): Promise<string> {
   const mutations: Mutation[] = [
     { key: OWNER_KEY, value: options.entropy.bytes(16) },
   ];
-  if (root !== known) mutations.push({ key: ROOT_KEY, value: root });
+  if (root !== null) mutations.push({ key: ROOT_KEY, value: root });
   const versionstamp = await commitAtomic(kv, [found], mutations);
-  if (versionstamp !== null) return { root, versionstamp };
+  if (versionstamp !== null) return versionstamp;
   throw new MomError(
     "data_in_use",
     `Cannot open store "${options.data}": another process is writing to it`,
@@ -157,27 +202,33 @@ function checkRoot(
   options: Omit<OpenerOptions, "entropy">,
 ): Root {
   const root = value as Partial<Root> | null;
-  if (
-    typeof root !== "object" || root === null || typeof root.format !== "number"
-  ) {
-    throw new MomError(
-      "data_damaged",
-      `Cannot open store "${options.data}": its root entry is not readable`,
-    );
-  }
-  if (root.format !== FORMAT_VERSION) {
+  // A newer version may have other fields, but has its format here.
+  const format = typeof root === "object" ? root?.format : undefined;
+  if (Number.isSafeInteger(format) && format !== FORMAT_VERSION) {
     throw new MomError(
       "data_version",
-      `Cannot open store "${options.data}": its format is ${root.format}, this version reads ${FORMAT_VERSION}`,
+      `Cannot open store "${options.data}": its format is ${format}, this version reads ${FORMAT_VERSION}`,
     );
   }
-  if (root.role !== options.role) {
+  if (!isSealedRoot(value)) throw rootDamaged(options);
+  if (value.role !== options.role) {
     throw new MomError(
       "option_invalid",
-      `Cannot open store "${options.data}": it belongs to a ${root.role}, not to a ${options.role}`,
+      `Cannot open store "${options.data}": it belongs to a ${value.role}, not to a ${options.role}`,
     );
   }
-  return root as Root;
+  return value;
+}
+
+function rootDamaged(
+  options: Omit<OpenerOptions, "entropy">,
+  cause?: unknown,
+): MomError {
+  return new MomError(
+    "data_damaged",
+    `Cannot open store "${options.data}": its root entry is damaged`,
+    { cause },
+  );
 }
 
 /** All pages of all tables. */
@@ -220,7 +271,9 @@ function addPage(
   const entries = tables.get(table) ?? new Map<number, Uint8Array>();
   tables.set(table, entries);
   for (const [key, value] of readPage(id, head, extras)) {
-    if (Math.floor(key / pageKeys(table)) === page) entries.set(key, value);
+    // A page that lies where another one should.
+    if (Math.floor(key / pageKeys(table)) !== page) throw pageDamaged(id, 0);
+    entries.set(key, value);
   }
 }
 

@@ -50,7 +50,7 @@ export function extraParts(head: PageHead): number[] {
  */
 export function readPageHead(id: PageId, value: unknown): PageHead | null {
   if (value === null || value === undefined) return null;
-  if (!isIntact(value)) throw damaged(id, 0);
+  if (!isIntact(value)) throw pageDamaged(id, 0);
   const reader = new VarintReader(value, SEAL_BYTES);
   const extras = reader.next();
   const side = reader.next() === 0 ? 0 : 1;
@@ -71,7 +71,7 @@ export function readPage(
   const entries = new Map<number, Uint8Array>();
   if (head === null) return entries;
   const pieces = extras.map((value, n) => {
-    if (!isIntact(value)) throw damaged(id, n + 1);
+    if (!isIntact(value)) throw pageDamaged(id, n + 1);
     return value.subarray(SEAL_BYTES);
   });
   const reader = new VarintReader(concat([head.content, ...pieces]));
@@ -81,7 +81,7 @@ export function readPage(
       entries.set(key, reader.bytes(reader.next()));
     }
   } catch (error) {
-    throw damaged(id, 0, error);
+    throw pageDamaged(id, 0, error);
   }
   return entries;
 }
@@ -172,7 +172,12 @@ function concat(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-function damaged(id: PageId, part: number, cause?: unknown): MomError {
+/** A page that makes no sense. */
+export function pageDamaged(
+  id: PageId,
+  part: number,
+  cause?: unknown,
+): MomError {
   return new MomError(
     "data_damaged",
     `Cannot read page ${id.page} of table ${id.table}: part ${part} is damaged`,

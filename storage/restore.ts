@@ -27,6 +27,7 @@ import {
 } from "./inspect.ts";
 import { toStoreError } from "./kv_errors.ts";
 import { OWNER_KEY, type Root, ROOT_KEY } from "./layout.ts";
+import { sealRoot } from "./root.ts";
 
 /** What to put where. */
 export interface RestoreOptions {
@@ -159,7 +160,7 @@ async function makeEpoch(
 ): Promise<void> {
   await withKv({ path, name }, async (kv) => {
     await kv.atomic()
-      .set(ROOT_KEY as unknown as Deno.KvKey, root)
+      .set(ROOT_KEY as unknown as Deno.KvKey, sealRoot(root))
       .set(OWNER_KEY as unknown as Deno.KvKey, owner)
       .commit();
   });

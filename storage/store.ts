@@ -19,12 +19,7 @@ import {
   type StagedBlob,
 } from "./blobs.ts";
 import { Committer } from "./committer.ts";
-import {
-  databaseBytes,
-  filesBytes,
-  openPlace,
-  type StorePlace,
-} from "./folder.ts";
+import { filesBytes, openPlace, type StorePlace } from "./folder.ts";
 import { Fold } from "./fold.ts";
 import type { ReadResult } from "./item.ts";
 import { toStoreError } from "./kv_errors.ts";
@@ -39,6 +34,7 @@ import type { Timeline } from "./timeline.ts";
 import { ValueCache } from "./value_cache.ts";
 
 export type { StagedBlob } from "./blobs.ts";
+export type { KvOpener } from "./folder.ts";
 export type { DamagedRange, Item, ReadResult } from "./item.ts";
 export { ITEM_BYTES_MAX } from "./layout.ts";
 export type { Want } from "./log_reader.ts";
@@ -201,10 +197,10 @@ export class Store {
     return this.#filesBytes;
   }
 
-  /** Whether there is room for more messages. All else may go on when not. */
-  canAppend(): boolean {
+  /** Whether there is room for `bytes` of messages. All else may go on when not. */
+  canAppend(bytes = 0): boolean {
     return this.#committer.failure === null &&
-      (this.#space?.hasRoom() ?? true);
+      (this.#space?.hasRoom(bytes) ?? true);
   }
 
   // ---- tables
@@ -425,6 +421,11 @@ export class Store {
     return body;
   }
 
+  /** On a full disk, what waits for room is tried once more and then fails. Before {@link close}. */
+  stopWaiting(): void {
+    this.#space?.stopWaiting();
+  }
+
   /** Commits what is there, then closes. May be called again, also after a failure. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -434,6 +435,7 @@ export class Store {
   // ---- inside
 
   async #close(): Promise<void> {
+    this.stopWaiting();
     await this.#committer.close();
     this.#isClosed = true;
     await this.#reader.close();
@@ -460,7 +462,7 @@ export class Store {
     return new Committer(this.#place.writer, versionstamp, this.#fold, {
       seal: () => this.#ledger.seal(),
       hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
-      onFull: () => this.#space?.giveUpReserve() ?? Promise.resolve(false),
+      onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),
       onFailed: (error) => this.#options.onFailed(error),
     });
   }
@@ -470,15 +472,11 @@ export class Store {
     return new Space({
       folder,
       clock,
-      reserveBytes: limits?.reserveBytes ?? 32 * MIB,
-      freeBytesMin: limits?.freeBytesMin ?? 64 * MIB,
-      // What trims left free within the database's file, on the safe side.
-      reusableBytes: () =>
-        Math.max(
-          0,
-          databaseBytes(folder) - this.liveBytes * 1.25 - 8 * MIB,
-        ),
-    });
+      reserveBytes: limits?.reserveBytes,
+      freeBytesMin: limits?.freeBytesMin,
+      liveBytes: () => this.liveBytes,
+      dirtyBytes: () => this.dirtyBytes,
+    }, this.#place.unusedBytes);
   }
 
   #callOwner(): (() => void) | null {

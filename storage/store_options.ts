@@ -11,15 +11,15 @@ import type { KvOpener } from "./folder.ts";
 /** Limits of a store. */
 export interface StoreLimits {
   /**
-   * Size of the file that is given up when the disk is full.
+   * Size of the file that is given up when the disk is full; 0 for none.
    *
-   * @default {33554432}
+   * @default {a sixteenth of the disk, at most 33554432}
    */
   readonly reserveBytes?: number;
   /**
    * Appending needs more free bytes on the disk than this.
    *
-   * @default {67108864}
+   * @default {a sixteenth of the disk, at most 67108864}
    */
   readonly freeBytesMin?: number;
   /**

@@ -31,6 +31,7 @@ const TYPES = [
   "ErrorCode",
   "HeaderValue",
   "Headers",
+  "KvOpener",
   "LinkStatus",
   "LogFields",
   "Logger",

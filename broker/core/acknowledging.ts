@@ -175,18 +175,22 @@ export class Acknowledging {
   #settle(reader: Reader, from: number, to: number, kind: number): void {
     const result = resultOf(kind);
     if (result === null) return;
-    const open = result.column === "deadLettered"
-      ? reader.settled.missing(from, to)
-      : [];
+    const { column, reason } = result;
+    const isTold = column === "deadLettered" || column === "dropped";
+    const open = isTold ? reader.settled.missing(from, to) : [];
     this.#state.settle(reader, from, to, result);
     for (const [start, end] of open) {
+      if (column === "dropped") {
+        this.#state.tellDropped(reader, start, end, reason ?? "");
+        continue;
+      }
       this.#state.deadLetters.add({
         user: reader.user.id,
         topic: reader.topic.name,
         log: reader.topic.log,
         from: start,
         to: end,
-        reason: result.reason ?? "",
+        reason: reason ?? "",
         timeMs: this.#state.stampMs(),
       });
     }

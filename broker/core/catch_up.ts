@@ -106,9 +106,10 @@ export class CatchUp {
     try {
       goesOn = await this.#serveOnce(flow);
     } catch (error) {
-      // A store that cannot read any more tells so by itself.
       this.stop();
-      if (!(error instanceof MomError)) this.#state.onDefect(error);
+      // Nobody would hear from here any more: the broker ends, unless it does already.
+      const isEnding = error instanceof MomError && error.code === "closed";
+      if (!isEnding) this.#state.onDefect(error);
     }
     flow.isCatchingUp = false;
     if (goesOn || !flow.isBlocked) this.wake(flow);
@@ -344,6 +345,7 @@ export class CatchUp {
     });
     for (const [start, stop] of unsent) {
       this.#state.settle(reader, start, stop, result);
+      this.#state.tellDropped(reader, start, stop, result.reason);
     }
     reader.next = Math.max(reader.next, end);
     for (const [start, stop] of unsent) {

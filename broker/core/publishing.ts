@@ -163,7 +163,11 @@ export class Publishing {
       this.#refuseSequence(session, message, last);
       return null;
     }
-    if (!this.#state.store.canAppend()) {
+    // A batch that has begun is finished: a refusal would cover what is stored.
+    const hasBegun = known > 0;
+    const { length } = message.batch;
+    if (!hasBegun && !this.#state.store.canAppend(length)) {
+      this.#state.noteRefused(length);
       throw new MomError(
         "storage_full",
         `Cannot publish to "${message.topic}": the broker's disk is full`,

@@ -24,8 +24,13 @@ export interface RetentionLimits {
   readonly holdMs: number;
   /** … and so many bytes of them. @default 4 GiB. */
   readonly holdBytes: number;
-  /** What all messages together may take, in bytes. @default Half of the disk. */
+  /**
+   * What all messages together may take, in bytes: above it goes first what
+   * nobody waits for, then the oldest backlog. @default Half of the disk.
+   */
   readonly storeBytes: number;
+  /** Backlog younger than this does not go for `storeBytes`: publishers wait instead. @default 1 hour. */
+  readonly storeHoldMs: number;
   /** A topic without anything is forgotten after so long, ms. @default 24 hours. */
   readonly forgetMs: number;
   /** A producer that is not heard of is forgotten after so many days. @default 90. */
@@ -39,12 +44,15 @@ export const RETENTION_LIMITS: RetentionLimits = {
   holdMs: 7 * 24 * HOUR_MS,
   holdBytes: 4096 * MIB,
   storeBytes: Infinity,
+  storeHoldMs: HOUR_MS,
   forgetMs: 24 * HOUR_MS,
   producerDays: 90,
 };
 
 /** Topics looked at in one go, beside those published to lately. */
 const TOPICS_PER_TICK = 1_000;
+/** What is left at each tick on a full disk, of what nobody waits for. */
+const FULL_DISK_STEP = 0.75;
 /** Nothing younger than this goes to make room, ms. */
 const YOUNGEST_MS = 1_000;
 
@@ -111,19 +119,24 @@ export class Retention {
 
   /** Above the share of the disk: first what nobody waits for goes, then the oldest backlog. */
   #keepShare(): void {
-    const { storeBytes } = this.#limits;
-    if (this.#state.store.liveBytes <= storeBytes) return;
+    const { store } = this.#state;
+    const { storeBytes, storeHoldMs } = this.#limits;
+    if (store.liveBytes > storeBytes) {
+      this.#trimTo(storeBytes, YOUNGEST_MS, false);
+      this.#trimTo(storeBytes, storeHoldMs, true);
+    } else if (!store.canAppend(this.#state.takeRefused())) {
+      // Before publishers have to wait: step by step what nobody waits for.
+      this.#trimTo(store.liveBytes * FULL_DISK_STEP, YOUNGEST_MS, false);
+    }
+  }
+
+  /** Trims until all messages together take `bytes`, the oldest first. */
+  #trimTo(bytes: number, youngestMs: number, mayDrop: boolean): void {
     const topics = [...this.#state.topics.all()];
-    for (const mayDrop of [false, true]) {
-      for (
-        let ageMs = this.#limits.holdMs;
-        ageMs > YOUNGEST_MS;
-        ageMs = Math.floor(ageMs / 2)
-      ) {
-        // What is trimmed stays in the files until its deletion has had its turn.
-        if (this.#bytesOf(topics) <= storeBytes) return;
-        for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
-      }
+    for (const ageMs of halves(this.#limits.holdMs, youngestMs)) {
+      // What is trimmed stays in the files until its deletion has had its turn.
+      if (this.#bytesOf(topics) <= bytes) return;
+      for (const topic of topics) this.#trimOlder(topic, ageMs, mayDrop);
     }
   }
 
@@ -150,6 +163,12 @@ export class Retention {
     }
     this.#state.commits.trim(topic.log, begin);
   }
+}
+
+/** `most`, half of it, and so on, down to `least`. */
+function* halves(most: number, least: number): Generator<number> {
+  for (let next = most; next > least; next = Math.floor(next / 2)) yield next;
+  yield least;
 }
 
 /** The first offset that a reader still needs from the log; its end if none does. */

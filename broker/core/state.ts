@@ -48,6 +48,7 @@ export class State {
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
   readonly #userCounts = new Map<string, number>();
+  #refusedBytes = 0;
   #nextSubscriptionKey = 1;
   #nextReaderKey = 1;
 
@@ -84,6 +85,25 @@ export class State {
   /** How many users a machine has. */
   userCountOf(machine: string): number {
     return this.#userCounts.get(machine) ?? 0;
+  }
+
+  /** Tells the log of messages that somebody waited for and that will not come. */
+  tellDropped(reader: Reader, from: number, to: number, reason: string): void {
+    const { user, topic } = reader;
+    const fields = { reason, topic: topic.name, from, to, user: user.id };
+    this.logger.warn("dropped", fields);
+  }
+
+  /** A publish of so many bytes had no room on the disk. */
+  noteRefused(bytes: number): void {
+    this.#refusedBytes = Math.max(this.#refusedBytes, bytes);
+  }
+
+  /** The largest publish that had no room since the last call. */
+  takeRefused(): number {
+    const bytes = this.#refusedBytes;
+    this.#refusedBytes = 0;
+    return bytes;
   }
 
   /** A new user. */

@@ -64,6 +64,12 @@ export class Topics {
     this.#store = store;
     this.#commits = commits;
     for (const [log, bytes] of store.takeEntries(TABLES.topics)) {
+      if (!store.hasLog(log)) {
+        throw new MomError(
+          "data_damaged",
+          `Cannot read topic ${log}: its log is not there`,
+        );
+      }
       const entry = new EntryReader("topics", bytes);
       const topic = new Topic(
         entry.text(),

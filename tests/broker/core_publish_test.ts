@@ -200,3 +200,19 @@ Deno.test("batches carry the sender and the time, which does not fall", async ()
   assert.ok(batches[1].time >= batches[0].time);
   assert.deepEqual(numbersOf(batches[1].batch), [2]);
 });
+
+Deno.test("[P-8.8] without room a batch is refused whole, and one that has begun is finished", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben");
+  await reader.subscribe("doors");
+  await app.publish("doors", [1, 2]);
+  Object.assign(world.store, { canAppend: () => false });
+  const refused = await app.publish("windows", [7, 8]);
+  assert.ok(refused.type === "ERROR" && refused.code === "storage_full");
+  const begun = await app.publish("doors", [1, 2, 3], { first: 1 });
+  assert.equal(begun.type, "RECEIPT");
+  assert.deepEqual(reader.numbers(), [1, 2, 3]);
+  const next = await app.publish("doors", [4]);
+  assert.ok(next.type === "ERROR" && next.code === "storage_full");
+});

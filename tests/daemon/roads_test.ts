@@ -540,3 +540,24 @@ Deno.test("Daemon goes on when a user ends while a message for it is on its way 
     await broker.stop();
   }
 });
+
+Deno.test("Daemon gives no broker receipt for what the broker refused for good", async () => {
+  await using all = await openAll();
+  const { app, broker, network } = all;
+  await app.attach(0);
+  const again = broker.nextLink();
+  network.cut("127.0.0.1:7000");
+  const request = app.publish("doors", 1, "too much", 1);
+  assert.equal((await app.tape.next("RECEIPT")).level, 0);
+  const link = await again;
+  const { request: passed } = await broker.tape.next("PUBLISH");
+  link.send({
+    type: "ERROR",
+    request: passed,
+    code: "message_too_large",
+    message: "too large",
+    details: null,
+  });
+  const error = await app.tape.next("ERROR");
+  assert.deepEqual([error.request, error.code], [request, "message_too_large"]);
+});

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   daemonArgs?: readonly string[];
   /** More environment variables for every program. */
   env?: Readonly<Record<string, string>>;
+  /** Where a program keeps its data if not in the folder: by machine, the broker's under "". */
+  data?: Record<string, string>;
   /**
    * Where a machine's daemon finds the broker, if not at its address: a proxy.
    * Told the broker's address, gives the one to use.
@@ -126,7 +128,8 @@ export class Cluster implements AsyncDisposable {
   #makeBroker(): Slot {
     const { path } = this.folder;
     const args = ["--listen", this.brokerAddress, "--http", this.#http("")];
-    args.push("--data", `${path}/broker`, ...this.#options.brokerArgs ?? []);
+    const data = this.#options.data?.[""] ?? `${path}/broker`;
+    args.push("--data", data, ...this.#options.brokerArgs ?? []);
     const plain = this.#command("broker");
     const command = this.#options.wrapBroker?.(plain) ?? plain;
     return new Slot({ name: "broker", command, args, env: this.env });
@@ -138,7 +141,8 @@ export class Cluster implements AsyncDisposable {
     const broker = through?.(this.brokerAddress) ?? this.brokerAddress;
     const args = ["--broker", broker, "--machine", machine];
     args.push("--listen", this.daemonAddress(machine));
-    args.push("--data", `${path}/${machine}`, "--http", this.#http(machine));
+    const data = this.#options.data?.[machine] ?? `${path}/${machine}`;
+    args.push("--data", data, "--http", this.#http(machine));
     if (through !== undefined) {
       args.push("--broker-token-file", this.#tokenPath(this.brokerAddress));
     }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { FaultyKv } from "./_faulty_kv.ts";
 import {
   bytes,
@@ -155,5 +156,26 @@ Deno.test("what is committed while older values are read from the disk is not ta
     }
   }
   assert.deepEqual(seen, [0, 1, 2, 3, 4]);
+  await store.close();
+});
+
+Deno.test("a row that the database cannot read is one damaged value", async () => {
+  await using folder = await tempFolder();
+  const [a, b] = await fill(folder.path);
+  const database = new DatabaseSync(`${folder.path}/store.kv`);
+  // The second journal value.
+  const keys = "SELECT k FROM kv WHERE hex(k) LIKE '026A00%' ORDER BY k";
+  const { changes } = database.prepare(
+    `UPDATE kv SET v_encoding = 99 WHERE k = (${keys} LIMIT 1 OFFSET 1)`,
+  ).run();
+  database.close();
+  assert.equal(Number(changes), 1);
+  const store = await openStore(folder.path);
+  const results = await store.readInOrder(
+    [{ log: a, next: 0 }, { log: b, next: 0 }],
+    10_000_000,
+  );
+  const damaged = results.filter((result) => "damaged" in result);
+  assert.deepEqual(damaged.map((r) => r.log), [a, b]);
   await store.close();
 });
