@@ -11,7 +11,6 @@
  * @module
  */
 
-import { MomError } from "../protocol/errors.ts";
 import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
 import { bodyOf } from "./item_body.ts";
