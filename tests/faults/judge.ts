@@ -11,7 +11,8 @@
  * - Per writer and topic the messages come in the order of publishing, within
  *   a life and over all lives. Per topic the offsets rise within a life.
  * - Within a life a writer's messages come in the order of publishing over all
- *   topics, too: else one is `overtaken`.
+ *   topics, too: else one is `overtaken`. Not so behind a message that the broker
+ *   refused for good: what follows it to its topic has to be sent again.
  * - Nothing comes that was never published, was refused, is the user's own or
  *   that no filter takes; a message has one offset, an offset one message.
  *
@@ -45,6 +46,8 @@ export interface Attempt {
   answeredMs?: number;
   /** The level of the receipt. */
   level?: "daemon" | "broker";
+  /** Whether the broker refuses it for good. */
+  isTooLarge?: boolean;
 }
 
 /** What a disaster explains, and nothing else is excused. */
@@ -175,6 +178,8 @@ interface Published {
   byKey: Map<string, Attempt>;
   /** `topic offset` → message keys, filled from receipts and takes. */
   offsets: Places;
+  /** `writer topic` → the first counter that the broker refuses for good. */
+  holes: Map<string, number>;
   findings: Finding[];
 }
 
@@ -211,10 +216,15 @@ function indexAttempts(
   const byKey = new Map<string, Attempt>();
   const offsets = new Places(histories);
   const findings: Finding[] = [];
+  const holes = new Map<string, number>();
   for (const attempt of attempts) {
     const key = messageKey(attempt);
     if (byKey.has(key)) throw new Error(`Notes name attempt ${key} twice`);
     byKey.set(key, attempt);
+    const stream = `${attempt.writer} ${attempt.topic}`;
+    if (attempt.isTooLarge && !holes.has(stream)) {
+      holes.set(stream, attempt.counter);
+    }
     if (attempt.offset === undefined) continue;
     const place = `${attempt.topic} ${attempt.offset}`;
     const other = offsets.take(place, key);
@@ -226,7 +236,7 @@ function indexAttempts(
       });
     }
   }
-  return { byKey, offsets, findings };
+  return { byKey, offsets, holes, findings };
 }
 
 function countOutcomes(
@@ -298,7 +308,7 @@ class ReaderTrial {
         news === "first" && fallsBehind(this.#highest, stream, take.counter),
       ].filter((fall) => fall !== false);
       if (wrong.length > 0) this.#add("reordered", `${name}: ${wrong[0]}`);
-      else {
+      else if (!this.#isBehindHole(take)) {
         const all = `all of ${take.writer}`;
         const fall = fallsBehind(counters, all, take.counter);
         if (fall !== false) this.#add("overtaken", `${name}: ${fall}`);
@@ -319,6 +329,11 @@ class ReaderTrial {
     if (times > this.#excuse.histories) return fall;
     offsets.set(`offsets of ${topic}`, offset);
     return false;
+  }
+
+  #isBehindHole({ writer, topic, counter }: Take): boolean {
+    const hole = this.#published.holes.get(`${writer} ${topic}`);
+    return hole !== undefined && hole < counter;
   }
 
   #checkExpected(take: Take, name: string): void {

@@ -56,6 +56,11 @@ export interface WriteStyle {
 const TOKEN = "unused-unused-unused-unused";
 /** The handle is of no use any more. */
 const LAST_WORDS: readonly string[] = ["closed", "user_expired", "name_in_use"];
+/** Nobody has answered: it is asked again. */
+const AWAY: readonly (string | null)[] = [
+  "daemon_unavailable",
+  "outcome_unknown",
+];
 /** What may befall a publish when parts die. */
 const MISHAPS: readonly string[] = [
   "message_too_large",
@@ -256,7 +261,7 @@ export class Life {
       } catch (error) {
         if (codeOf(error) === "user_expired") break;
         if (codeOf(error) === "closed") break;
-        if (codeOf(error) !== "daemon_unavailable") {
+        if (!AWAY.includes(codeOf(error))) {
           this.#break(`destroy failed: ${error}`);
           break;
         }
