@@ -10,6 +10,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { endWithPrograms } from "../process/program.ts";
 import { runCampaign } from "./campaign.ts";
 import { runDisasters } from "./disaster_round.ts";
 import { type DisasterKind, DISASTERS } from "./disasters.ts";
@@ -73,4 +74,7 @@ async function run(): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await run());
+if (import.meta.main) {
+  endWithPrograms();
+  Deno.exit(await run());
+}

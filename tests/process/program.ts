@@ -31,6 +31,22 @@ export interface ProgramOptions {
 
 const STDERR_CHARS_KEPT = 8_192;
 
+/** Those that have not ended. */
+const living = new Set<Program>();
+
+/**
+ * On SIGINT and SIGTERM ends all programs that this process has started, and then
+ * this process: for mains that are not to leave anything behind.
+ */
+export function endWithPrograms(): void {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, () => {
+      for (const program of living) program.signal("SIGKILL");
+      Deno.exit(code);
+    });
+  }
+}
+
 /** One process, from its start to its end. */
 export class Program implements AsyncDisposable {
   /** For failures. */
@@ -62,6 +78,7 @@ export class Program implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    living.add(this);
     this.#writer = this.#child.stdin.getWriter();
     this.#reading = Promise.all([
       this.lines.fill(this.#child.stdout),
@@ -69,6 +86,7 @@ export class Program implements AsyncDisposable {
     ]);
     this.ended = this.#child.status.then(async (status) => {
       this.#isOver = true;
+      living.delete(this);
       await this.#reading;
       await this.endInput();
       return status;

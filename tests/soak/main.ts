@@ -6,6 +6,7 @@
  * @module
  */
 
+import { endWithPrograms } from "../process/program.ts";
 import { parseArgs } from "node:util";
 import type { Sample } from "./sampler.ts";
 import { runSoak, tellReport } from "./soak.ts";
@@ -47,4 +48,7 @@ async function run(): Promise<number> {
   return isFlat && report.findings.length === 0 ? 0 : 1;
 }
 
-if (import.meta.main) Deno.exit(await run());
+if (import.meta.main) {
+  endWithPrograms();
+  Deno.exit(await run());
+}
