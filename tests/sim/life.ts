@@ -91,6 +91,11 @@ export class Life {
     this.notes = { life: options.part.name, takes: [], confirmed: [] };
   }
 
+  /** Whether it is a handle of that user which takes messages. */
+  isReading(user: string): boolean {
+    return this.#mom?.user === user && this.lastWord === null;
+  }
+
   /** The handle. */
   get mom(): Mom {
     if (this.#mom === null) throw new Error("Not connected");

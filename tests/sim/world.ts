@@ -98,9 +98,10 @@ export class World {
     ) === true;
   }
 
-  /** Whether its machine knows nothing of it any more: nobody may come for it. */
+  /** Whether its machine knows nothing of it any more, and nobody has come for it. */
   #isForgotten(user: string): boolean {
-    return this.lostMachines.has(user.split("@")[1]);
+    if (!this.lostMachines.has(user.split("@")[1])) return false;
+    return ![...this.lives].some((life) => life.isReading(user));
   }
 
   /** Resolves when `isTrue`, asked every so often. @returns Whether it came true. */
