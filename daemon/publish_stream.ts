@@ -30,8 +30,6 @@ export interface Waiter {
   readonly first: number;
   readonly last: number;
   readonly wantsBroker: boolean;
-  /** Why the broker refused (some of) it for good, behind the receipt of this daemon. */
-  refusal?: MomError;
 }
 
 /** What goes with a batch on its way to the broker. */
