@@ -62,6 +62,7 @@ export async function runBrokerCommand(
     await runCommand({
       ...base,
       spec: PURGE,
+      misuse: misuseOfPurge,
       run: (given) => commandPurge(placed(given)),
     });
   }
@@ -72,6 +73,14 @@ function placed<T extends { data?: string | undefined }>(
 ): T & { data: string; role: "broker" } {
   const folder = toAbsoluteData(given.data ?? brokerDataFolder());
   return { ...given, data: folder, role: "broker" };
+}
+
+function misuseOfPurge(
+  { topic, user, all }: { topic?: string; user?: string; all?: boolean },
+): string | null {
+  const named = [topic !== undefined, user !== undefined, all === true];
+  if (named.filter((each) => each).length === 1) return null;
+  return "Cannot purge: name exactly one of --topic, --user and --all";
 }
 
 async function commandPurge(

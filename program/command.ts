@@ -12,6 +12,7 @@
  */
 
 import type * as v from "../deps/valibot.ts";
+import { MomError } from "../protocol/errors.ts";
 import type { Host } from "./host.ts";
 import type { ProgramSpec, SettingsSchema } from "./program_spec.ts";
 import { settingsOrExit, toErrorLine } from "./run.ts";
@@ -25,6 +26,8 @@ export interface CommandOptions<S extends SettingsSchema> {
   readonly parse: ParseArguments;
   /** The process it runs in; its arguments without the command's name. */
   readonly host: Host;
+  /** What is wrong with settings that each are right, or `null`. @default {nothing} */
+  misuse?(settings: v.InferOutput<S>): string | null;
   /** Does it. Gives the line to print. */
   run(settings: v.InferOutput<S>): Promise<string>;
 }
@@ -36,6 +39,11 @@ export async function runCommand<S extends SettingsSchema>(
   const { host } = options;
   const settings = settingsOrExit(options);
   if (settings === null) return;
+  const misuse = options.misuse?.(settings) ?? null;
+  if (misuse !== null) {
+    host.writeError(toErrorLine(new MomError("option_invalid", misuse)));
+    return host.exit(2);
+  }
   host.hideFiles();
   try {
     host.writeOutput(`${await options.run(settings)}\n`);

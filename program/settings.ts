@@ -172,8 +172,10 @@ function check<S extends SettingsSchema>(
   const [issue] = result.issues;
   const name = String(issue.path?.[0]?.key);
   const from = given.get(name);
+  const { setting, names = [] } = spec.operands ?? {};
+  const wanted = setting === name ? names.join(" ") : flagOf(name);
   const message = from === undefined
-    ? `Cannot do without ${flagOf(name)}: it has no default`
+    ? `Cannot do without ${wanted}: it has no default`
     : `Cannot use ${from.origin} "${from.value}": ${issue.message}`;
   return { kind: "bad_usage", message };
 }

@@ -94,14 +94,14 @@ export async function sourceOf(data: string): Promise<string> {
   if (data === ":memory:" || /^https?:/.test(data)) {
     throw new MomError(
       "unsupported",
-      `Cannot back up store "${data}": only one in a folder can be copied`,
+      `Cannot use store "${data}" from outside: it is in no folder`,
     );
   }
   const path = `${data}/store.kv`;
   if (await isThere(path)) return path;
   throw new MomError(
     "option_invalid",
-    `Cannot back up store "${data}": there is no store in that folder`,
+    `Cannot find a store in "${data}": no broker or daemon has run there`,
   );
 }
 

@@ -166,8 +166,17 @@ Deno.test("restore refuses what is no backup, and leaves all as it was", async (
     [...Deno.readDirSync(data)].map(({ name }) => name).sort(),
     before,
   );
-  const bad = await run("broker", ["restore"], env);
-  assert.deepEqual([bad.code, bad.out], [2, ""]);
+  for (
+    const [args, rule] of [
+      [["restore"], "Cannot do without FILE"],
+      [["purge"], "name exactly one of --topic, --user and --all"],
+      [["purge", "--all", "--topic", "a"], "name exactly one of"],
+    ] as const
+  ) {
+    const bad = await run("broker", [...args], env);
+    assert.deepEqual([bad.code, bad.out], [2, ""]);
+    assert.ok(bad.complaint.includes(rule), bad.complaint);
+  }
   await cluster.broker.start();
 });
 
