@@ -480,6 +480,8 @@ export class Daemon {
     this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#core.tick(lateMs);
+    // After a stand-still nobody could be read or written to.
+    if (lateMs < TICK_MS) this.#link.look();
     this.#watchSpace();
   }
 

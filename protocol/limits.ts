@@ -88,10 +88,12 @@ export const LIMITS = {
   machines: 65_536,
   /** SUBSCRIBE and UNSUBSCRIBE on their way from one daemon to its broker. */
   forwardedRequests: 1_024,
+  /** How long a daemon waits for its broker's answer to one of them. */
+  answerMs: 30_000,
   /** How long messages may be meant to live: a hundred years. */
   expiresMs: 100 * 365.25 * 24 * 60 * 60 * 1000,
-  /** Largest message that a client lets a server announce. */
-  announcedMessageBytes: 1024 * 1024 * 1024,
+  /** The most that a broker may be set to take, and that a client lets one announce. */
+  announcedMessageBytes: 256 * 1024 * 1024,
   /** Name of a user or machine. */
   nameBytes: 64,
   /** Topic or filter. */

@@ -93,6 +93,7 @@ export class Peer implements Heartbeating {
   #spare = new CborWriter();
   #writing: Promise<void> | null = null;
   #writingBytes = 0;
+  #takenBytes = 0;
   #flushQueued = false;
   #closed = false;
   #reason: MomError | null = null;
@@ -150,6 +151,11 @@ export class Peer implements Heartbeating {
   /** Bytes sent that the stream has not taken yet. */
   get bufferedBytes(): number {
     return this.#filling.length + this.#writingBytes;
+  }
+
+  /** Bytes that the stream has taken, as far as it tells. */
+  get takenBytes(): number {
+    return this.#stream.takenBytes ?? this.#takenBytes;
   }
 
   /** Whether so much waits to be read by the other side that deliveries must wait. */
@@ -479,6 +485,7 @@ export class Peer implements Heartbeating {
 
   #written(buffer: CborWriter): void {
     this.#writing = null;
+    this.#takenBytes += this.#writingBytes;
     this.#writingBytes = 0;
     // Who is not read and reads is alive, though it cannot say so.
     if (this.#isPaused) this.#hear();
