@@ -19,6 +19,7 @@ import {
   type Welcome,
 } from "./messages.ts";
 import { Peer, type PeerHandlers } from "./peer.ts";
+import type { Unread } from "./unread.ts";
 import { SOFTWARE } from "./version.ts";
 
 /** What both sides of an opening stand on. */
@@ -37,6 +38,8 @@ const NO_PROOF: Auth = { type: "AUTH", proof: new Uint8Array(0) };
 export interface AcceptOptions extends OpeningOptions {
   /** Largest message in bytes, of which the frame limit after WELCOME follows. */
   maxMessageBytes: number;
+  /** What all clients have not read. */
+  unread?: Unread;
   /**
    * Decides on a client that has proved itself; its answer is what is sent.
    *

@@ -72,18 +72,32 @@ export const LIMITS = {
   unreadDeliverBytes: 8 * 1024 * 1024,
   /** Waiting to be read by the other side: a server reads nothing more of it. */
   unreadBytes: 16 * 1024 * 1024,
+  /** Waiting to be read by all clients of a server: beyond that, each may leave little. */
+  unreadBytesOfAll: 256 * 1024 * 1024,
   /** Users of one machine, or of all direct handles. */
   usersPerMachine: 65_536,
+  /** Users of a broker. */
+  users: 262_144,
   /** Subscriptions of a user, with those that ended and have something pending. */
   subscriptionsPerUser: 10_000,
+  /** The same of all users of a broker. */
+  subscriptions: 262_144,
+  /** Pairs of user and topic that match, at a broker. */
+  readers: 524_288,
   /** Topics of a broker. */
-  topics: 1_000_000,
+  topics: 524_288,
   /** Topics that one producer has published to. */
   topicsPerProducer: 65_536,
   /** Pairs of producer and topic that a daemon keeps a sequence for. */
   streams: 262_144,
+  /** Pairs of producer and topic that a broker keeps a sequence for. */
+  sequences: 1_048_576,
   /** Producers introduced on one connection that have not ended. */
   producersPerLink: 131_072,
+  /** Producers of a machine that a broker knows. */
+  producersPerMachine: 131_072,
+  /** Producers that a broker knows. */
+  producers: 524_288,
   /** Machines that a broker knows. */
   machines: 65_536,
   /** SUBSCRIBE and UNSUBSCRIBE on their way from one daemon to its broker. */

@@ -21,6 +21,7 @@ import { MomError } from "./errors.ts";
 import { FrameReader, writeFrame } from "./frames.ts";
 import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
 import { LIMITS } from "./limits.ts";
+import { Unread } from "./unread.ts";
 import { boundsOf, type Message, parseMessage, requestOf } from "./messages.ts";
 
 /** What an endpoint does with a conversation. */
@@ -65,6 +66,12 @@ export interface PeerOptions {
    * @default {false}
    */
   isOpening?: boolean;
+  /**
+   * What all clients of this server have not read.
+   *
+   * @default {of this peer alone}
+   */
+  unread?: Unread;
 }
 
 /** A buffer that grew beyond this is given back after its write. */
@@ -104,6 +111,7 @@ export class Peer implements Heartbeating {
   /** The last ERROR is on its way. */
   #isEnding = false;
   #isOpening: boolean;
+  readonly #unread: Unread;
   /** Bytes of PONGs and ERRORs that were not all taken by the stream. */
   #answerBytes = 0;
   /** Time spent on large frames that were refused. */
@@ -125,6 +133,7 @@ export class Peer implements Heartbeating {
     this.#reader = new FrameReader(options.frameBytesMax);
     this.#isServer = options.isServer ?? false;
     this.#isOpening = options.isOpening ?? false;
+    this.#unread = options.unread ?? new Unread();
     this.#heardMs = this.saidMs = options.clock.monotonicMs();
   }
 
@@ -160,7 +169,8 @@ export class Peer implements Heartbeating {
 
   /** Whether so much waits to be read by the other side that deliveries must wait. */
   get isClogged(): boolean {
-    if (this.bufferedBytes <= LIMITS.unreadDeliverBytes) return false;
+    const most = this.#unread.allowed(LIMITS.unreadDeliverBytes);
+    if (this.bufferedBytes <= most) return false;
     this.#isClogged = true;
     return true;
   }
@@ -205,7 +215,9 @@ export class Peer implements Heartbeating {
   /** Sends with everything else of this turn. After the end: does nothing. */
   send(message: Message): void {
     if (this.#closed) return;
+    const before = this.#filling.length;
     writeFrame(this.#filling, message);
+    this.#unread.bytes += this.#filling.length - before;
     this.#queueFlush();
   }
 
@@ -367,8 +379,9 @@ export class Peer implements Heartbeating {
 
   /** A pause before the next frame, if there is a reason for one. */
   #rest(beganMs: number): Promise<void> | null {
-    if (this.#isServer && this.bufferedBytes > LIMITS.unreadBytes) {
-      return this.#untilRead();
+    if (this.#isServer) {
+      const most = this.#unread.allowed(LIMITS.unreadBytes);
+      if (this.bufferedBytes > most) return this.#untilRead(most / 2);
     }
     const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
     if (!isDue && this.#refusedMs === 0) return null;
@@ -377,9 +390,9 @@ export class Peer implements Heartbeating {
     return new Promise((resolve) => this.#clock.setTimer(restMs, resolve));
   }
 
-  async #untilRead(): Promise<void> {
+  async #untilRead(bytes: number): Promise<void> {
     this.#isPaused = true;
-    await this.drained(LIMITS.unreadBytes / 2);
+    await this.drained(bytes);
     this.#isPaused = false;
   }
 
@@ -486,6 +499,7 @@ export class Peer implements Heartbeating {
   #written(buffer: CborWriter): void {
     this.#writing = null;
     this.#takenBytes += this.#writingBytes;
+    if (!this.#closed) this.#unread.bytes -= this.#writingBytes;
     this.#writingBytes = 0;
     // Who is not read and reads is alive, though it cannot say so.
     if (this.#isPaused) this.#hear();
@@ -508,6 +522,7 @@ export class Peer implements Heartbeating {
   #end(reason: MomError | null): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unread.bytes -= this.bufferedBytes;
     this.#heartbeats.remove(this);
     this.#stream.close();
     for (const wake of this.#drained.splice(0)) wake();
