@@ -814,10 +814,12 @@ export class Outbox {
 
   #tellEnded(producer: Producer): void {
     const port = this.#port;
-    if (port === null || !this.#ended.delete(producer)) return;
-    if (producer.streams.size > 0) {
+    // Of one that never published the broker does not know.
+    const isKnown = producer.streams.size > 0;
+    if (isKnown && port === null || !this.#ended.delete(producer)) return;
+    if (isKnown) {
       const request = this.#context.nextRequest();
-      port.send({ type: "ENDED", request, producer: producer.id });
+      port?.send({ type: "ENDED", request, producer: producer.id });
     }
     for (const stream of producer.streams.values()) {
       stream.isEnded = true;

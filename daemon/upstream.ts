@@ -165,6 +165,8 @@ export class Upstream {
   destroy(user: User): void {
     this.#forgetAttach(user);
     this.#subscriptions.drop(user.key);
+    // The broker never heard of it, and nobody else has its name.
+    if (!user.named && !user.isTold) return;
     const { name, brokerIncarnation, named } = user;
     const { key } = this.#destroys.add(name, brokerIncarnation, named);
     this.#commits.whenDone(() => this.#sendDestroy(key));
@@ -305,6 +307,7 @@ export class Upstream {
     this.#attaching.set(user, request);
     this.#commits.whenDone(() => {
       if (this.#attaching.get(user) !== request) return;
+      user.isTold = true;
       link.send({
         type: "ATTACH",
         request,

@@ -80,6 +80,8 @@ export class User implements Saveable, InboxOwner {
   /** When the last handle went, on the monotonic clock; `null` while there is one. */
   goneMs: number | null;
   isEnded = false;
+  /** The broker was asked to attach it, as far as is known. */
+  isTold = false;
   #context: UserContext;
   #marks = new Map<number, Mark>();
   /**
@@ -133,6 +135,7 @@ export class User implements Saveable, InboxOwner {
     ] = decodeEntry<UserEntry>(bytes);
     const user = new User(context, key, { name, named, incarnation }, log);
     user.brokerIncarnation = brokers;
+    user.isTold = true;
     user.handle = handle;
     user.suspect = suspect;
     user.#inboxPosition = position;

@@ -6,27 +6,20 @@
  */
 
 import assert from "node:assert/strict";
-import { LIMITS } from "../../protocol/limits.ts";
+import { withLowerLimits } from "../helpers/lower_limits.ts";
 import { App } from "./_app.ts";
 import { batchOf, idOf } from "./_records.ts";
 import { type Wire, World } from "./_world.ts";
 
-type Limit = keyof typeof LIMITS;
-
-/** Runs something with limits that are lower than they are. */
-async function withLimits(
-  limits: Partial<Record<Limit, number>>,
+/** Runs something in a world with limits that are lower than they are. */
+function withLimits(
+  limits: Parameters<typeof withLowerLimits>[0],
   run: (world: World) => Promise<void>,
 ): Promise<void> {
-  const table: Record<string, number> = LIMITS;
-  const before = { ...LIMITS };
-  Object.assign(table, limits);
-  try {
+  return withLowerLimits(limits, async () => {
     await using world = await World.open();
     await run(world);
-  } finally {
-    Object.assign(table, before);
-  }
+  });
 }
 
 async function attach(world: World, name: string, options = {}): Promise<App> {
