@@ -79,7 +79,7 @@ export const LIMITS = {
   /** Topics of a broker. */
   topics: 1_000_000,
   /** Topics that one producer has published to. */
-  topicsPerProducer: 65_536,
+  topicsPerProducer: 131_072,
   /** Pairs of producer and topic that a daemon keeps a sequence for. */
   streams: 262_144,
   /** Producers introduced on one connection that have not ended. */

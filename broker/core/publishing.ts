@@ -305,8 +305,9 @@ export class Publishing {
 
   /** The topic, with all rows that it is to have. */
   #topicFor(job: Job): Topic {
-    const { topics } = this.#state;
-    const stampMs = this.#state.stampMs();
+    const { topics, store } = this.#state;
+    // The time of the whole group: no clock is read for each record.
+    const stampMs = store.openTime;
     const name = job.message.topic;
     const topic = topics.get(name) ?? topics.create(name, stampMs);
     topics.touch(topic, stampMs);
