@@ -284,6 +284,7 @@ export class Publishing {
     if (rest.sequence === message.firstSequence) rest.offset = base;
     else if (base !== rest.end) rest.offset = null;
     rest.end = base + count;
+    state.appends++;
     rest.sequence += count;
     rest.count -= count;
     rest.body = rest.body.subarray(body.length);
