@@ -87,7 +87,7 @@ export const LIMITS = {
   /** Topics of a broker. */
   topics: 524_288,
   /** Topics that one producer has published to. */
-  topicsPerProducer: 65_536,
+  topicsPerProducer: 131_072,
   /** Pairs of producer and topic that a daemon keeps a sequence for. */
   streams: 262_144,
   /** Pairs of producer and topic that a broker keeps a sequence for. */

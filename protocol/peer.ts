@@ -86,6 +86,9 @@ const LARGE_FRAME_BYTES = 16 * 1024;
 const REFUSAL_RESTS = 4;
 /** Others get their turn after so long with the frames of one. */
 const SLICE_MS = 10;
+/** The clock is looked at after so many bytes of frames: each costs what it is long, and something more. */
+const SLICE_LOOK_BYTES = 16 * 1024;
+const SLICE_FRAME_BYTES = 512;
 /** How often `ping` waits anew because nothing could be heard meanwhile. */
 const PING_WAITS_MAX = 5;
 
@@ -360,6 +363,7 @@ export class Peer implements Heartbeating {
 
   #takeFrames(): Promise<void> | null {
     const beganMs = this.#clock.monotonicMs();
+    let sinceLook = 0;
     while (!this.#closed && !this.#isEnding) {
       let content: Uint8Array | null;
       try {
@@ -369,7 +373,12 @@ export class Peer implements Heartbeating {
         return null;
       }
       if (content === null) return null;
-      const pending = this.#takeFrame(content) ?? this.#rest(beganMs);
+      let pending = this.#takeFrame(content) ?? this.#restForOther();
+      sinceLook += content.length + SLICE_FRAME_BYTES;
+      if (pending === null && sinceLook >= SLICE_LOOK_BYTES) {
+        sinceLook = 0;
+        pending = this.#restAfterSlice(beganMs);
+      }
       if (pending !== null) {
         return pending.then(() => this.#takeFrames() ?? undefined);
       }
@@ -377,17 +386,26 @@ export class Peer implements Heartbeating {
     return null;
   }
 
-  /** A pause before the next frame, if there is a reason for one. */
-  #rest(beganMs: number): Promise<void> | null {
+  /** A pause before the next frame, if the other side has earned one. */
+  #restForOther(): Promise<void> | null {
     if (this.#isServer) {
       const most = this.#unread.allowed(LIMITS.unreadBytes);
       if (this.bufferedBytes > most) return this.#untilRead(most / 2);
     }
-    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
-    if (!isDue && this.#refusedMs === 0) return null;
+    if (this.#refusedMs === 0) return null;
     const restMs = Math.ceil(this.#refusedMs * REFUSAL_RESTS);
     this.#refusedMs = 0;
-    return new Promise((resolve) => this.#clock.setTimer(restMs, resolve));
+    return this.#pause(restMs);
+  }
+
+  /** A pause for the others, if the frames of this one have had their time. */
+  #restAfterSlice(beganMs: number): Promise<void> | null {
+    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
+    return isDue ? this.#pause(0) : null;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.setTimer(ms, resolve));
   }
 
   async #untilRead(bytes: number): Promise<void> {

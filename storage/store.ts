@@ -369,6 +369,13 @@ export class Store {
     this.#committer.request();
   }
 
+  /** There is something to commit that nobody waits for: it may go with the next commit of others, within some ms. */
+  commitSoon(): void {
+    this.#assertWritable();
+    this.#isStarted = true;
+    this.#committer.requestSoon();
+  }
+
   /**
    * Resolves when all that was put and appended until now is on disk.
    *
@@ -402,6 +409,11 @@ export class Store {
   /** As {@link readInOrder} at once, or `null` when it would have to read from disk. */
   readCached(wants: Iterable<Want>, maxBytes: number): ReadResult[] | null {
     return this.#logReader.readCached(wants, maxBytes);
+  }
+
+  /** Resolves in a later turn of the event loop: whoever reads much lets the others in. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#clock.setTimer(0, resolve));
   }
 
   /**
@@ -459,7 +471,8 @@ export class Store {
   }
 
   #newCommitter(versionstamp: string): Committer {
-    return new Committer(this.#place.writer, versionstamp, this.#fold, {
+    const { writer } = this.#place;
+    return new Committer(writer, this.#clock, versionstamp, this.#fold, {
       seal: () => this.#ledger.seal(),
       hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
       onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),

@@ -288,6 +288,7 @@ export class Publishing {
     if (rest.sequence === message.firstSequence) rest.offset = base;
     else if (base !== rest.end) rest.offset = null;
     rest.end = base + count;
+    state.appends++;
     rest.sequence += count;
     rest.count -= count;
     rest.body = rest.body.subarray(body.length);
@@ -309,8 +310,9 @@ export class Publishing {
 
   /** The topic, with all rows that it is to have. */
   #topicFor(job: Job): Topic {
-    const { topics } = this.#state;
-    const stampMs = this.#state.stampMs();
+    const { topics, store } = this.#state;
+    // The time of the whole group: no clock is read for each record.
+    const stampMs = store.openTime;
     const name = job.message.topic;
     const topic = topics.get(name) ?? topics.create(name, stampMs);
     topics.touch(topic, stampMs);

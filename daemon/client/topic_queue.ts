@@ -48,11 +48,16 @@ const BATCH_BYTES = 256 * 1024;
 const BATCH_BYTES_MIN = 32 * 1024;
 /** Buffers that wait for a next batch. */
 const BUFFERS_KEPT = 64;
+/** Small batches share memory: to give each its own would take longer than to fill it. */
+const SLAB_BYTES = 64 * 1024;
+const SMALL_BYTES = 2 * 1024;
 
 /** Buffers that batches are laid into; lent, not owned, so that many topics cost little. */
 export class BufferPool {
   readonly #free: RecordBuffer[] = [];
   #messageBytesMax: number;
+  #slab = new Uint8Array(0);
+  #slabAt = 0;
 
   /** @param messageBytesMax Largest size of a message. */
   constructor(messageBytesMax: number) {
@@ -75,6 +80,21 @@ export class BufferPool {
   lend(): RecordBuffer {
     return this.#free.pop() ??
       new RecordBuffer({ messageBytesMax: this.#messageBytesMax });
+  }
+
+  /** What was laid into a buffer, in memory that stays; the buffer is empty afterwards. */
+  take(buffer: RecordBuffer): Uint8Array<ArrayBuffer> {
+    const { length } = buffer;
+    if (length > SMALL_BYTES) return buffer.take();
+    if (this.#slab.length - this.#slabAt < length) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#slabAt = 0;
+    }
+    const from = this.#slabAt;
+    this.#slabAt += length;
+    const bytes = this.#slab.subarray(from, this.#slabAt);
+    buffer.takeInto(bytes);
+    return bytes;
   }
 
   /** Takes a buffer back. */
@@ -212,7 +232,7 @@ export class TopicQueue {
   #close(open: OpenBatch): SingleCallers {
     const { records, callers, tag } = open;
     const { count } = records;
-    this.#put(records.take(), count, tag);
+    this.#put(this.#pool.take(records), count, tag);
     this.#discard(open);
     return callers;
   }
