@@ -21,6 +21,7 @@ import { MomError } from "./errors.ts";
 import { FrameReader, writeFrame } from "./frames.ts";
 import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
 import { LIMITS } from "./limits.ts";
+import { Unread } from "./unread.ts";
 import { boundsOf, type Message, parseMessage, requestOf } from "./messages.ts";
 
 /** What an endpoint does with a conversation. */
@@ -65,6 +66,12 @@ export interface PeerOptions {
    * @default {false}
    */
   isOpening?: boolean;
+  /**
+   * What all clients of this server have not read.
+   *
+   * @default {of this peer alone}
+   */
+  unread?: Unread;
 }
 
 /** A buffer that grew beyond this is given back after its write. */
@@ -96,6 +103,7 @@ export class Peer implements Heartbeating {
   #spare = new CborWriter();
   #writing: Promise<void> | null = null;
   #writingBytes = 0;
+  #takenBytes = 0;
   #flushQueued = false;
   #closed = false;
   #reason: MomError | null = null;
@@ -106,6 +114,7 @@ export class Peer implements Heartbeating {
   /** The last ERROR is on its way. */
   #isEnding = false;
   #isOpening: boolean;
+  readonly #unread: Unread;
   /** Bytes of PONGs and ERRORs that were not all taken by the stream. */
   #answerBytes = 0;
   /** Time spent on large frames that were refused. */
@@ -127,6 +136,7 @@ export class Peer implements Heartbeating {
     this.#reader = new FrameReader(options.frameBytesMax);
     this.#isServer = options.isServer ?? false;
     this.#isOpening = options.isOpening ?? false;
+    this.#unread = options.unread ?? new Unread();
     this.#heardMs = this.saidMs = options.clock.monotonicMs();
   }
 
@@ -155,9 +165,15 @@ export class Peer implements Heartbeating {
     return this.#filling.length + this.#writingBytes;
   }
 
+  /** Bytes that the stream has taken, as far as it tells. */
+  get takenBytes(): number {
+    return this.#stream.takenBytes ?? this.#takenBytes;
+  }
+
   /** Whether so much waits to be read by the other side that deliveries must wait. */
   get isClogged(): boolean {
-    if (this.bufferedBytes <= LIMITS.unreadDeliverBytes) return false;
+    const most = this.#unread.allowed(LIMITS.unreadDeliverBytes);
+    if (this.bufferedBytes <= most) return false;
     this.#isClogged = true;
     return true;
   }
@@ -202,7 +218,9 @@ export class Peer implements Heartbeating {
   /** Sends with everything else of this turn. After the end: does nothing. */
   send(message: Message): void {
     if (this.#closed) return;
+    const before = this.#filling.length;
     writeFrame(this.#filling, message);
+    this.#unread.bytes += this.#filling.length - before;
     this.#queueFlush();
   }
 
@@ -375,8 +393,9 @@ export class Peer implements Heartbeating {
 
   /** A pause before the next frame, if the other side has earned one. */
   #restForOther(): Promise<void> | null {
-    if (this.#isServer && this.bufferedBytes > LIMITS.unreadBytes) {
-      return this.#untilRead();
+    if (this.#isServer) {
+      const most = this.#unread.allowed(LIMITS.unreadBytes);
+      if (this.bufferedBytes > most) return this.#untilRead(most / 2);
     }
     if (this.#refusedMs === 0) return null;
     const restMs = Math.ceil(this.#refusedMs * REFUSAL_RESTS);
@@ -394,9 +413,9 @@ export class Peer implements Heartbeating {
     return new Promise((resolve) => this.#clock.setTimer(ms, resolve));
   }
 
-  async #untilRead(): Promise<void> {
+  async #untilRead(bytes: number): Promise<void> {
     this.#isPaused = true;
-    await this.drained(LIMITS.unreadBytes / 2);
+    await this.drained(bytes);
     this.#isPaused = false;
   }
 
@@ -502,6 +521,8 @@ export class Peer implements Heartbeating {
 
   #written(buffer: CborWriter): void {
     this.#writing = null;
+    this.#takenBytes += this.#writingBytes;
+    if (!this.#closed) this.#unread.bytes -= this.#writingBytes;
     this.#writingBytes = 0;
     // Who is not read and reads is alive, though it cannot say so.
     if (this.#isPaused) this.#hear();
@@ -524,6 +545,7 @@ export class Peer implements Heartbeating {
   #end(reason: MomError | null): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unread.bytes -= this.bufferedBytes;
     this.#heartbeats.remove(this);
     this.#stream.close();
     for (const wake of this.#drained.splice(0)) wake();

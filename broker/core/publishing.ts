@@ -166,6 +166,7 @@ export class Publishing {
     // A batch that has begun is finished: a refusal would cover what is stored.
     const hasBegun = known > 0;
     const { length } = message.batch;
+    if (!hasBegun) this.#state.checkReaders(message.topic);
     if (!hasBegun && !this.#state.store.canAppend(length)) {
       this.#state.noteRefused(length);
       throw new MomError(
@@ -187,10 +188,13 @@ export class Publishing {
       );
     }
     const { size } = producer.sequences;
-    if (size < LIMITS.topicsPerProducer) return;
+    const { sequenceCount } = this.#state.producers;
+    if (
+      size < LIMITS.topicsPerProducer && sequenceCount < LIMITS.sequences
+    ) return;
     throw new MomError(
       "storage_full",
-      `Cannot publish to another topic: this producer has published to ${size}, which is the most`,
+      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all together to ${sequenceCount} of ${LIMITS.sequences}`,
     );
   }
 
