@@ -224,6 +224,11 @@ export class Peer implements Heartbeating {
     this.#queueFlush();
   }
 
+  /** Hands on what was sent at once, not with everything else of this turn. */
+  flush(): void {
+    this.#flush();
+  }
+
   /** Answers with ERROR; the conversation goes on. */
   refuse(
     error: MomError,

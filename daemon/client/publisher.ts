@@ -355,6 +355,11 @@ export class Publisher {
     const nowMs = this.#turnMs;
     if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) queue.seal();
     const callers = queue.append(value, options.headers, terms, nowMs);
+    if (queue.openSinceMs === null) {
+      // A full batch: whoever publishes much in one turn lets the others begin.
+      this.#flush();
+      this.#peer?.flush();
+    }
     this.#flushSoon();
     return callers;
   }

@@ -42,8 +42,12 @@ interface OpenBatch {
   readonly tag: Outgoing;
 }
 
-/** A batch is closed when it has so many bytes. */
-const BATCH_BYTES = 256 * 1024;
+/**
+ * A batch is closed when it has so many bytes, with a last record of a few more: then
+ * it is one item in the broker's journal, not two.
+ */
+const BATCH_BYTES = 52 * 1024;
+const LAST_RECORD_BYTES = 3 * 1024;
 /** What fits a frame beside one largest message, with room for names and heads. */
 const BATCH_BYTES_MIN = 32 * 1024;
 /** Buffers that wait for a next batch. */
@@ -174,7 +178,9 @@ export class TopicQueue {
     if (open.records.length < this.#pool.batchBytes) return open.callers;
     // A frame holds little beside one message of the largest size: what made the
     // batch too long travels alone.
-    return before === 0 ? this.#close(open) : this.#closeBefore(open, before);
+    const isOneItem = before === 0 ||
+      open.records.length <= this.#pool.batchBytes + LAST_RECORD_BYTES;
+    return isOneItem ? this.#close(open) : this.#closeBefore(open, before);
   }
 
   /** Closes the open batch, so that it waits to be sent. */
