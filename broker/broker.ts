@@ -441,6 +441,7 @@ export class Broker {
       token,
       hostname: address.hostname,
       status: (query) => this.status(query),
+      purge: (wish) => this.purge(wish as PurgeWish),
       ready: () => this.#stopping === null,
       metrics: () => toMetrics(this.status()),
     });

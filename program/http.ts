@@ -7,6 +7,7 @@
  * | `/readyz` | 200 when it serves, else 503 | no |
  * | `/metrics` | Prometheus text | yes |
  * | `/api/v1/status?topic=&user=` | the status report | yes |
+ * | `POST /api/v1/purge?topic=` or `?user=` or `?all=true` | what was purged; a broker's only | yes |
  *
  * Errors are JSON: `{ "error": { "code", "message" } }`.
  *
@@ -37,17 +38,34 @@ export interface HttpAppOptions {
   hostname?: string;
   /** The status report; may fail with a `MomError`. */
   status(query: StatusQuery): unknown;
+  /** Purges, where there is something to purge; may fail with a `MomError`. */
+  purge?(wish: PurgeQuery): unknown;
   /** Whether it serves its clients at this moment. */
   ready(): boolean;
   /** The metrics as Prometheus text. */
   metrics(): string | Promise<string>;
 }
 
+/** What to purge: exactly one of them. */
+export interface PurgeQuery {
+  readonly topic?: string;
+  /** `name@machine`. */
+  readonly user?: string;
+  readonly all?: true;
+}
+
+const PURGE_PATH = "/api/v1/purge";
 const OPEN_PATHS: readonly string[] = ["/healthz", "/readyz"];
 
 const querySchema = v.strictObject({
   topic: v.optional(v.pipe(v.string(), v.maxLength(255))),
   user: v.optional(v.pipe(v.string(), v.maxLength(255))),
+});
+
+const purgeSchema = v.strictObject({
+  topic: v.optional(v.pipe(v.string(), v.maxLength(255))),
+  user: v.optional(v.pipe(v.string(), v.maxLength(255))),
+  all: v.optional(v.pipe(v.literal("true"), v.transform(() => true as const))),
 });
 
 type HttpStatus = 400 | 401 | 403 | 404 | 405 | 500 | 503;
@@ -63,13 +81,12 @@ export function createHttpApp(options: HttpAppOptions): HttpHandler {
         ? null
         : refuseStranger(req.raw.headers, token));
     if (refusal !== null) return refuse(context, refusal);
-    if (req.method !== "GET" && req.method !== "HEAD") {
-      return fail(
-        context,
-        405,
-        "unsupported",
-        `Cannot ${req.method}: only GET`,
-      );
+    const isPurge = req.path === PURGE_PATH && options.purge !== undefined;
+    const methods = isPurge ? ["POST"] : ["GET", "HEAD"];
+    if (!methods.includes(req.method)) {
+      const message = `Cannot ${req.method}: only ${methods[0]}`;
+      context.header("allow", methods.join(", "));
+      return fail(context, 405, "unsupported", message);
     }
     await next();
     context.header("cache-control", "no-store");
@@ -91,6 +108,11 @@ export function createHttpApp(options: HttpAppOptions): HttpHandler {
     const query = v.safeParse(querySchema, context.req.query());
     if (!query.success) return refuseQuery(context, query.issues[0]);
     return context.json(await options.status(query.output));
+  });
+  app.post(PURGE_PATH, async (context) => {
+    const query = v.safeParse(purgeSchema, context.req.query());
+    if (!query.success) return refuseQuery(context, query.issues[0]);
+    return context.json(await options.purge?.(query.output) ?? null);
   });
   app.notFound((context) => {
     const message = `Cannot find "${context.req.path}"`;

@@ -49,8 +49,9 @@ export function blobParts(
   const end = Math.min(blobPartCount(body.length), from + BLOB_COMMIT_PARTS);
   for (let part = from; part < end; part++) {
     const at = part * PART_BYTES;
-    const value = sealCopy(body.subarray(at, at + PART_BYTES));
-    parts.push({ key: blobKey(id, part), value });
+    const key = blobKey(id, part);
+    const value = sealCopy(body.subarray(at, at + PART_BYTES), key);
+    parts.push({ key, value });
   }
   return parts;
 }
@@ -66,8 +67,9 @@ export async function readBlobParts(
   const values = await reader.getMany(keys);
   const body = new Uint8Array(bytes);
   let at = 0;
-  for (const value of values) {
-    if (!isIntact(value) || at + value.length - SEAL_BYTES > bytes) return null;
+  for (const [part, value] of values.entries()) {
+    if (!isIntact(value, keys[part])) return null;
+    if (at + value.length - SEAL_BYTES > bytes) return null;
     body.set(value.subarray(SEAL_BYTES), at);
     at += value.length - SEAL_BYTES;
   }

@@ -144,8 +144,9 @@ export function changeListParts(
     if (part === 0) at = writeVarint(value, at, count);
     value.set(content, at);
     const sealed = value.subarray(0, at + content.length);
-    seal(sealed);
-    parts.push({ key: changesKey(position, part), value: sealed });
+    const key = changesKey(position, part);
+    seal(sealed, key);
+    parts.push({ key, value: sealed });
   }
   return parts;
 }

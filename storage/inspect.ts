@@ -114,7 +114,9 @@ async function countDamaged(kv: Deno.Kv): Promise<number> {
   let damaged = 0;
   for (const kind of SEALED_KINDS) {
     const all = kv.list({ prefix: [kind] }, { batchSize: VALUES_PER_READ });
-    for await (const { value } of all) if (!isIntact(value)) damaged++;
+    for await (const { key, value } of all) {
+      if (!isIntact(value, key as (string | number)[])) damaged++;
+    }
   }
   return damaged;
 }

@@ -160,8 +160,9 @@ export class Journal {
       const bytes = grows
         ? value.bytes.slice(0, value.length)
         : value.bytes.subarray(0, value.length);
-      seal(bytes);
-      mutations.push({ key: journalKey(value.seq), value: bytes });
+      const key = journalKey(value.seq);
+      seal(bytes, key);
+      mutations.push({ key, value: bytes });
       entries.push([
         value.seq,
         encodeDirectoryEntry(value.length, value.ranges.values()),

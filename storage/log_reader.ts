@@ -266,7 +266,7 @@ export class LogReader {
 
   #arrived(seq: number, value: unknown): Loaded {
     const length = this.#sources.directory.lengthOf(seq);
-    if (length === 0 || !isIntact(value)) return null;
+    if (length === 0 || !isIntact(value, journalKey(seq))) return null;
     // What is behind the length that the directory knows was never committed.
     const known = value.subarray(0, length);
     this.#sources.cache.set(seq, known);

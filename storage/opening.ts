@@ -22,6 +22,7 @@ import {
   FORMAT_VERSION,
   type Mutation,
   OWNER_KEY,
+  pageKey,
   pageKeys,
   RING_SLOTS,
   type Root,
@@ -264,6 +265,12 @@ function addPage(
   parts: ReadonlyMap<number, unknown>,
 ): void {
   const id = { table, page };
+  // Also what no head names: it may be one that has lost its place.
+  for (const [part, value] of parts) {
+    if (!isIntact(value, pageKey(table, page, part))) {
+      throw pageDamaged(id, part);
+    }
+  }
   // Extra parts without a first one are left over from a page that never came to be.
   const head = readPageHead(id, parts.get(0));
   if (head === null) return;
@@ -294,7 +301,9 @@ async function readLists(
       const list = await readList(reader, positions[i], value);
       if (list === null) {
         // Nothing may come behind the end, or a list is missing.
-        values.slice(i).forEach((v) => checkOlder(v, positions[i]));
+        for (let at = i; at < values.length; at++) {
+          checkOlder(values[at], positions[i], keys[at]);
+        }
         return lists;
       }
       lists.push(list);
@@ -310,7 +319,7 @@ async function readList(
   head: unknown,
 ): Promise<ChangeList | null> {
   if (head === null) return null;
-  if (!isIntact(head)) throw damaged(position);
+  if (!isIntact(head, changesKey(position, 0))) throw damaged(position);
   const first = readChangeListPart(head, 0);
   if (first.position !== position) return null;
   const keys = Array.from(
@@ -319,7 +328,7 @@ async function readList(
   );
   const pieces = [first.content];
   for (const [n, value] of (await reader.getMany(keys)).entries()) {
-    if (!isIntact(value)) throw damaged(position);
+    if (!isIntact(value, keys[n])) throw damaged(position);
     const part = readChangeListPart(value, n + 1);
     if (part.position !== position) throw damaged(position);
     pieces.push(part.content);
@@ -331,9 +340,13 @@ async function readList(
   }
 }
 
-function checkOlder(head: unknown, position: number): void {
+function checkOlder(
+  head: unknown,
+  position: number,
+  key: readonly (string | number)[],
+): void {
   if (head === null) return;
-  if (!isIntact(head)) throw damaged(position);
+  if (!isIntact(head, key)) throw damaged(position);
   if (readChangeListPart(head, 0).position >= position) throw damaged(position);
 }
 

@@ -50,7 +50,9 @@ export function extraParts(head: PageHead): number[] {
  */
 export function readPageHead(id: PageId, value: unknown): PageHead | null {
   if (value === null || value === undefined) return null;
-  if (!isIntact(value)) throw pageDamaged(id, 0);
+  if (!isIntact(value, pageKey(id.table, id.page, 0))) {
+    throw pageDamaged(id, 0);
+  }
   const reader = new VarintReader(value, SEAL_BYTES);
   const extras = reader.next();
   const side = reader.next() === 0 ? 0 : 1;
@@ -70,8 +72,10 @@ export function readPage(
 ): Map<number, Uint8Array> {
   const entries = new Map<number, Uint8Array>();
   if (head === null) return entries;
+  const parts = extraParts(head);
   const pieces = extras.map((value, n) => {
-    if (!isIntact(value)) throw pageDamaged(id, n + 1);
+    const key = pageKey(id.table, id.page, parts[n]);
+    if (!isIntact(value, key)) throw pageDamaged(id, parts[n]);
     return value.subarray(SEAL_BYTES);
   });
   const reader = new VarintReader(concat([head.content, ...pieces]));
@@ -120,9 +124,9 @@ export function writePage(
   const units: Mutation[][] = extraParts(after).map((part, n) => {
     const from = HEAD_CONTENT_BYTES + n * EXTRA_CONTENT_BYTES;
     const piece = content.subarray(from, from + EXTRA_CONTENT_BYTES);
-    return [{ key: key(part), value: sealCopy(piece) }];
+    return [{ key: key(part), value: sealCopy(piece, key(part)) }];
   });
-  const value = entries.size === 0 ? null : encodeHead(after);
+  const value = entries.size === 0 ? null : encodeHead(after, key(0));
   if (value === null && before === null) return units;
   const needless = before === null ? [] : extraParts(before);
   units.push([
@@ -132,7 +136,10 @@ export function writePage(
   return units;
 }
 
-function encodeHead(head: PageHead): Uint8Array {
+function encodeHead(
+  head: PageHead,
+  key: readonly (string | number)[],
+): Uint8Array {
   const value = new Uint8Array(
     SEAL_BYTES + VARINT_BYTES_MAX + 1 + head.content.length,
   );
@@ -140,7 +147,7 @@ function encodeHead(head: PageHead): Uint8Array {
   at = writeVarint(value, at, head.side);
   value.set(head.content, at);
   const sealed = value.subarray(0, at + head.content.length);
-  seal(sealed);
+  seal(sealed, key);
   return sealed;
 }
 

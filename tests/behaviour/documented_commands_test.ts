@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { ROOT, testEnvironment } from "../process/commands.ts";
 import { freePort } from "../process/free_port.ts";
 import { TempFolder } from "../helpers/temp_folder.ts";
-import { within } from "../helpers/eventually.ts";
+import { eventually, within } from "../helpers/eventually.ts";
 import { Program } from "../process/program.ts";
 
 function startTask(name: string, args: string[], state: string): Program {
@@ -36,11 +36,11 @@ Deno.test("[O-28] broker, daemon and shell, started as documented, find each oth
   const heard = ana.lines.next();
   let isHeard = false;
   void heard.then(() => isHeard = true);
-  for (let attempt = 0; attempt < 100 && !isHeard; attempt++) {
-    await ben.writeLine("P t hello ana");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  assert.equal(await within("hello", 1_000, heard), "t hello ana");
+  await eventually("hello", async () => {
+    if (!isHeard) await ben.writeLine("P t hello ana");
+    return isHeard;
+  }, { timeoutMs: 30_000, intervalMs: 100 });
+  assert.equal(await heard, "t hello ana");
   for (const shell of [ana, ben]) {
     await shell.writeLine("E");
     assert.equal((await within("E", 10_000, shell.ended)).code, 0);

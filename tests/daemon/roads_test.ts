@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../protocol/clock.ts";
 import { type Message, OUTCOME } from "../../protocol/messages.ts";
+import { FakeClock } from "../helpers/fake_clock.ts";
 import { RawBroker } from "../fuzz/raw_broker.ts";
 import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
@@ -517,7 +518,8 @@ Deno.test("Daemon gives back all of a stream that is out of sequence, and stores
 });
 
 Deno.test("Daemon keeps the order when a handle that stood still is lost with what it was pushed", async () => {
-  await using all = await openAll();
+  const time = new FakeClock();
+  await using all = await openAll("ana", { clock: time });
   const { app, broker, connect } = all;
   await app.attach(60);
   const { ref } = await broker.tape.next("ATTACH");
@@ -526,7 +528,7 @@ Deno.test("Daemon keeps the order when a handle that stood still is lost with wh
     broker.peer!.send(delivery(ref, offset, `${offset} and more`));
   }
   await app.tape.next("DELIVER");
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await time.run(1_000);
   const inCustody = all.daemon.status().inbox?.messages ?? 0;
   await app.close();
   await broker.tape.next("ATTACH");

@@ -271,3 +271,44 @@ Deno.test("serveHttp() fails with option_invalid when the address cannot be had"
   }
   await server.stop();
 });
+
+Deno.test("createHttpApp() purges by POST alone, where there is something to purge", async () => {
+  const wishes: unknown[] = [];
+  const purge = (wish: unknown) => {
+    wishes.push(wish);
+    return { removed: 3, dropped: 1 };
+  };
+  const app = appWith({ purge });
+  const path = "/api/v1/purge";
+  const post = (query: string, headers = withToken) =>
+    ask(app, `${path}${query}`, headers, "POST");
+  const { status, body } = await post("?topic=a/b");
+  assert.deepEqual([status, JSON.parse(body)], [200, {
+    removed: 3,
+    dropped: 1,
+  }]);
+  await post("?user=ana@north");
+  await post("?all=true");
+  assert.deepEqual(wishes, [
+    { topic: "a/b" },
+    { user: "ana@north" },
+    { all: true },
+  ]);
+  for (const query of ["?all=yes", "?all=", "?topc=a"]) {
+    assert.equal((await post(query)).status, 400, query);
+  }
+  for (const method of ["GET", "PUT", "DELETE"]) {
+    const answer = await ask(app, path, withToken, method);
+    assert.deepEqual([answer.status, answer.headers.get("allow")], [
+      405,
+      "POST",
+    ]);
+  }
+  const stranger = await ask(app, `${path}?all=true`, {}, "POST");
+  const foreign = { ...withToken, origin: "http://evil.example" };
+  assert.equal(stranger.status, 401);
+  assert.equal((await post("?all=true", foreign)).status, 403);
+  const daemon = await ask(appWith(), `${path}?all=true`, withToken, "POST");
+  assert.equal(daemon.status, 405);
+  assert.equal(wishes.length, 3);
+});

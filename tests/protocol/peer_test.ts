@@ -12,6 +12,7 @@ import { Heartbeats } from "../../protocol/heartbeats.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type { Message } from "../../protocol/messages.ts";
 import type { Peer } from "../../protocol/peer.ts";
+import { FakeClock } from "../helpers/fake_clock.ts";
 import { memoryPair } from "../../transport/memory.ts";
 
 const clock = systemClock;
@@ -175,12 +176,13 @@ Deno.test("[P-1.2] Peer reads on only when a handler's promise has settled", asy
 
 Deno.test("[P-4.2] Peer takes nobody for dead while it reads nothing itself", async () => {
   const [a, b] = memoryPair();
+  const time = new FakeClock();
   const gate = Promise.withResolvers<void>();
   const closed: (MomError | null)[] = [];
   const accepting = acceptPeer(a, {
-    clock,
+    clock: time,
     entropy,
-    heartbeats: new Heartbeats(clock, 20),
+    heartbeats: new Heartbeats(time, 20),
     token: null,
     maxMessageBytes: 1000,
     admit: () => ({ role: "broker", machine: "direct", storeId, epoch: 7 }),
@@ -195,7 +197,7 @@ Deno.test("[P-4.2] Peer takes nobody for dead while it reads nothing itself", as
   await peer.drained();
   // The answer to the PING of a newcomer's opening lies unread, too.
   const isThere = accepted!.peer.ping(50);
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await time.run(150, 5);
   assert.deepEqual(closed, []);
   gate.resolve();
   assert.equal(await isThere, true);

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { Broker } from "../../broker/broker.ts";
+import { Mom } from "../../daemon/client.ts";
 import { Daemon } from "../../daemon/daemon.ts";
 
 interface Answer {
@@ -18,10 +19,15 @@ async function ask(
   address: string,
   path: string,
   headers: readonly string[],
+  method = "GET",
 ): Promise<Answer> {
   const [hostname, port] = address.split(":");
   const conn = await Deno.connect({ hostname, port: Number(port) });
-  const request = [`GET ${path} HTTP/1.1`, ...headers, "Connection: close"];
+  const request = [
+    `${method} ${path} HTTP/1.1`,
+    ...headers,
+    "Connection: close",
+  ];
   await conn.write(new TextEncoder().encode(`${request.join("\r\n")}\r\n\r\n`));
   const text = await new Response(conn.readable).text();
   const [head, body] = text.split("\r\n\r\n");
@@ -103,4 +109,37 @@ Deno.test("HTTP wants the token on everything but /healthz and /readyz, and no f
       }
     }
   }
+});
+
+Deno.test("a broker purges over HTTP for who has the token, and tells what", async () => {
+  await using broker = await Broker.start({
+    data: ":memory:",
+    port: 0,
+    http: "127.0.0.1:0",
+  });
+  await using ana = await Mom.connect({
+    broker: broker.address,
+    token: broker.token,
+  });
+  for (const topic of ["a", "a", "b"]) await ana.publish(topic, 1);
+  const address = broker.http!;
+  const host = `Host: ${address}`;
+  const bearer = `Authorization: Bearer ${broker.token}`;
+  const post = (query: string, ...headers: string[]) =>
+    ask(address, `/api/v1/purge${query}`, [host, ...headers], "POST");
+  assert.equal((await post("?all=true")).status, 401);
+  const origin = "Origin: http://evil.example";
+  assert.equal((await post("?all=true", bearer, origin)).status, 403);
+  assert.equal((await post("", bearer)).status, 400);
+  assert.equal((await post("?topic=a&all=true", bearer)).status, 400);
+  assert.equal((await post("?topic=nowhere", bearer)).status, 400);
+  const { status, body } = await post("?topic=a", bearer);
+  assert.deepEqual([status, JSON.parse(body)], [200, {
+    removed: 2,
+    dropped: 0,
+  }]);
+  const rows = broker.status().topics.map(({ topic, stored }) =>
+    `${topic} ${stored}`
+  );
+  assert.deepEqual(rows.sort(), ["a 0", "b 1"]);
 });

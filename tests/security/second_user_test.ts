@@ -16,6 +16,7 @@ import { TempFolder } from "../helpers/temp_folder.ts";
 import { Cluster } from "../process/cluster.ts";
 
 const NOBODY = 65_534;
+const TOKEN = "0123456789abcdef".repeat(4);
 const isUnix = Deno.build.os !== "windows";
 // Nobody but root can start a process of another user.
 const isRoot = isUnix && Deno.uid() === 0;
@@ -188,5 +189,38 @@ Deno.test({
       }
       assert.deepEqual(await openToOthers(path), []);
     });
+  },
+});
+
+Deno.test({
+  name: "a backup is its owner's alone, also in a folder of all",
+  // Skipped: Windows has other rights than modes.
+  ignore: !isUnix,
+  async fn() {
+    await using folder = await TempFolder.make();
+    await Deno.chmod(folder.path, 0o777);
+    await withoutUmask(async () => {
+      await using broker = await Broker.start({
+        data: `${folder.path}/broker`,
+        port: 0,
+        token: TOKEN,
+      });
+      await using daemon = await Daemon.start({
+        broker: broker.address,
+        brokerToken: TOKEN,
+        token: TOKEN,
+        listen: { port: 0 },
+        data: `${folder.path}/daemon`,
+        machine: "north",
+      });
+      for (const [name, part] of Object.entries({ broker, daemon })) {
+        const file = `${folder.path}/${name}.backup`;
+        await part.backup(file);
+        await part.backup(file, { force: true });
+        const { mode } = await Deno.stat(file);
+        assert.equal((mode! & 0o777).toString(8), "600", file);
+      }
+    });
+    assert.deepEqual(await openToOthers(folder.path), []);
   },
 });

@@ -80,17 +80,27 @@ Deno.test("VarintReader throws RangeError on bytes that end early or overflow", 
   assert.throws(() => reader.skip(4), RangeError);
 });
 
-Deno.test("isIntact() sees every flipped bit", () => {
-  const sealed = sealCopy(pattern(50, 1));
-  assert.ok(isIntact(sealed));
+const KEY = ["p", 3, 257, 1] as const;
+
+Deno.test("isIntact() sees every flipped bit, of the key too", () => {
+  const sealed = sealCopy(pattern(50, 1), KEY);
+  assert.ok(isIntact(sealed, KEY));
   for (let bit = 0; bit < sealed.length * 8; bit++) {
     const bad = sealed.slice();
     bad[bit >> 3] ^= 1 << (bit & 7);
-    assert.ok(!isIntact(bad), `bit ${bit}`);
+    assert.ok(!isIntact(bad, KEY), `bit ${bit}`);
   }
-  assert.ok(!isIntact(sealed.subarray(0, 20)));
-  assert.ok(!isIntact(null));
-  assert.ok(!isIntact(new Uint8Array(3)));
+  assert.ok(!isIntact(sealed.subarray(0, 20), KEY));
+  for (const part of [1, 2, 3]) {
+    for (let bit = 0; bit < 32; bit++) {
+      const key: (string | number)[] = [...KEY];
+      key[part] = (Number(key[part]) ^ (1 << bit)) >>> 0;
+      assert.ok(!isIntact(sealed, key), `key ${key}`);
+    }
+  }
+  assert.ok(!isIntact(sealed, ["b", ...KEY.slice(1)]));
+  assert.ok(!isIntact(null, KEY));
+  assert.ok(!isIntact(new Uint8Array(3), KEY));
 });
 
 const item = fc.record({
@@ -178,7 +188,7 @@ Deno.test("changeListParts() cuts a list into values that fit", () => {
   for (const size of [0, 1, 61_000, 62_000, 300_000]) {
     const list = pattern(size, 1);
     const parts = changeListParts(5000, list).map(({ key, value }, part) => {
-      assert.ok(value instanceof Uint8Array && isIntact(value));
+      assert.ok(value instanceof Uint8Array && isIntact(value, key));
       assert.ok(value.length <= VALUE_BYTES_MAX);
       assert.deepEqual(key, ["c", 5000 % 1024, part]);
       return readChangeListPart(value, part);

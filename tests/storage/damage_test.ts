@@ -179,3 +179,47 @@ Deno.test("a row that the database cannot read is one damaged value", async () =
   assert.deepEqual(damaged.map((r) => r.log), [a, b]);
   await store.close();
 });
+
+/** As if bits of a key had flipped: the value lies somewhere else. */
+async function move(
+  folder: string,
+  from: Deno.KvKey,
+  to: Deno.KvKey,
+): Promise<void> {
+  await withDatabase(folder, async (kv) => {
+    const { value } = await kv.get(from);
+    assert.ok(value !== null, `no value at ${from}`);
+    await kv.delete(from);
+    await kv.set(to, value);
+  });
+}
+
+Deno.test("open() refuses a page that lies where another one should, or a part of none", async () => {
+  // Where its entries could be, too: as another part, and in another table.
+  for (const to of [["p", 1, 0, 2], ["p", 2, 0, 0], ["p", 1, 1, 0]]) {
+    await using folder = await tempFolder();
+    const store = await openStore(folder.path);
+    for (let i = 0; i < 300; i++) {
+      store.put(1, i, bytes("x"));
+      await store.committed();
+    }
+    await store.close();
+    await move(folder.path, ["p", 1, 0, 0], to);
+    await assert.rejects(
+      openStore(folder.path),
+      { code: "data_damaged" },
+      `${to}`,
+    );
+  }
+});
+
+Deno.test("a journal value that lies where another one should is no message of either", async () => {
+  await using folder = await tempFolder();
+  const [a] = await fill(folder.path);
+  await move(folder.path, ["j", 3], ["j", 2]);
+  const store = await openStore(folder.path);
+  const results = await store.readInOrder([{ log: a, next: 0 }], 10_000_000);
+  const damaged = results.filter((result) => "damaged" in result);
+  assert.equal(damaged.length, 2);
+  await store.close();
+});
