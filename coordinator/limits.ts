@@ -36,8 +36,8 @@ export const COORDINATOR_LIMITS = {
   valueBytes: 1024 * 1024,
   /** Arrays and objects inside one another in a value: a snapshot adds some. */
   valueDepth: 48,
-  /** Requests of one client that a shard has not answered. */
-  openRequests: 64,
+  /** Requests of one client that a shard has not answered, `wait`s among them. */
+  openRequests: 256,
   /** Sessions of a shard. */
   sessions: 10_000,
   /** State of a shard, as `measure` counts: a snapshot is one message of 8 MiB. */

@@ -259,7 +259,7 @@ Deno.test("[O-23] step() answers what makes no sense, if it can, and goes on", (
       { op: "value_write", name: "s" },
       { op: "semaphore_release", name: "s", token: "1" },
       { op: "value_read", name: "s", v: 9 },
-      { op: "value_read", name: "s", open: new Array(65).fill(1) },
+      { op: "value_read", name: "s", open: new Array(257).fill(1) },
     ]
   ) {
     const [reply] = shard.ask("a", bad);
