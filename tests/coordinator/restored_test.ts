@@ -36,4 +36,5 @@ Deno.test("coordinators whose broker is restored go on from what the backup has,
     for (const value of values) assert.equal(await value.read(), 100);
     nodes[2 - id] = stack.use(await start(3 - id));
   }
+  await ana.close();
 });
