@@ -40,7 +40,7 @@ const BAD_FILTERS = ["a+", "a/+b", "#/a", "a#", "a/#/b"];
 const GOOD_TOPICS = ["A", "a/b", "/", "a//b", "t".repeat(255), "é/ü", "-"];
 
 /** One of each kind of value. */
-const VALUES: readonly unknown[] = [
+export const VALUES: readonly unknown[] = [
   null,
   { undefined: 0 },
   true,

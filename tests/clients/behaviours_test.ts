@@ -4,19 +4,16 @@
  */
 import { BEHAVIOURS } from "./behaviours.ts";
 import type { Language } from "./driver_process.ts";
-import { findPython } from "./python.ts";
+import { findPython, withoutPython } from "./python.ts";
 import { World } from "./world.ts";
 
 const python = await findPython();
-const skipped = python === null
-  ? " (skipped: no Python 3.9 with cbor2 here, apt-get install python3-cbor2)"
-  : "";
 
 function ask(subject: Language, partner: Language, ignore: boolean): void {
   Deno.test({
     name:
       `[O-18] the ${subject} client behaves as the table says, with the other at ${partner}` +
-      (ignore ? skipped : ""),
+      (ignore ? withoutPython(python) : ""),
     ignore,
     async fn(t) {
       await using world = await World.start({ subject, partner, python });

@@ -35,3 +35,10 @@ async function canRun(path: string): Promise<boolean> {
     throw error;
   }
 }
+
+/** What the name of a test that is skipped says. */
+export function withoutPython(python: Python | null): string {
+  return python === null
+    ? " (skipped: no Python 3.9 with cbor2 here; apt-get install python3-cbor2)"
+    : "";
+}
