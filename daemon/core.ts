@@ -397,11 +397,12 @@ export class DaemonCore {
   /** Only what is with the app: it cannot know anything of other messages. */
   #acknowledge(
     user: User,
-    { ref, number, outcomes }: MessageNamed<"ACK">,
+    { ref, number, outcomes, awaited }: MessageNamed<"ACK">,
   ): void {
     const { app } = user;
     if (app === null || app.ref !== ref) return;
     checkNoCustody(outcomes);
+    if (awaited === 1) user.flow.hurry();
     const ack = app.openAck(number, 0);
     for (let i = 0; i < outcomes.length; i += 4) {
       const [outcome, logId, from, to] = outcomes.slice(i, i + 4);

@@ -32,6 +32,7 @@ export class UserFlow {
   #number = 0;
   #gathered: number[] = [];
   #flushQueued = false;
+  #isAwaited = false;
   #unconfirmed: SentAck[] = [];
   #granted = 0;
   #released = 0;
@@ -98,7 +99,14 @@ export class UserFlow {
     this.#gathered = [];
     const number = ++this.#number;
     this.#unconfirmed.push({ number, outcomes });
-    this.#port.send({ type: "ACK", ref: this.ref, number, outcomes });
+    const awaited = this.#isAwaited ? 1 : undefined;
+    this.#isAwaited = false;
+    this.#port.send({ type: "ACK", ref: this.ref, number, outcomes, awaited });
+  }
+
+  /** Somebody waits for the confirmation of what is told in this turn. */
+  hurry(): void {
+    this.#isAwaited = true;
   }
 
   /** The broker has committed ACKs up to `number`. Gives their outcomes. */
@@ -123,6 +131,7 @@ export class UserFlow {
   }
 
   #reset(): void {
+    this.#isAwaited = false;
     this.#number = 0;
     this.confirmed = 0;
     this.#gathered = [];

@@ -55,6 +55,7 @@ const id = quick(
   (value) => value instanceof Uint8Array && value.length === 16,
 );
 const level = quick(v.picklist([0, 1]), (value) => value === 0 || value === 1);
+const flag = level;
 const texts = v.pipe(v.array(text), v.maxLength(64));
 const attributes = quick(
   v.nullable(v.map(v.number(), v.unknown())),
@@ -247,6 +248,7 @@ const ack = declare(21, "ACK", {
   ref,
   number: uint,
   outcomes: outcomes(1, LIMITS.ackRanges),
+  awaited: trailing(flag),
 });
 const confirm = declare(22, "CONFIRM", { ref, number: uint });
 const credit = declare(23, "CREDIT", { ref: nullableUint, total: uint });

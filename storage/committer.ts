@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { changeListParts, type ChangeSet } from "./change_list.ts";
 import { type Fold, FOLD_COMMIT_BYTES, mutationBytes } from "./fold.ts";
@@ -66,9 +67,13 @@ interface Waiter {
 /** What rides along with a group: little, so that nobody waits for it. */
 const RIDING_BYTES_MAX = 128 * 1024;
 
+/** How long what nobody waits for may wait for a commit that has another reason. */
+const IDLE_COMMIT_MS = 10;
+
 /** Commits groups, folds and blobs, one at a time. */
 export class Committer {
   readonly #kv: Deno.Kv;
+  readonly #clock: Clock;
   readonly #versionstamp: string;
   readonly #fold: Fold;
   readonly #hooks: CommitterHooks;
@@ -77,6 +82,8 @@ export class Committer {
   #waiters: Waiter[] = [];
   #serialDone = 0;
   #isWanted = false;
+  #isWantedSoon = false;
+  #soonTimer: Timer | null = null;
   /** Whether the loop runs or is about to: there is never a second one. */
   #isRunning = false;
   #isClosing = false;
@@ -88,11 +95,13 @@ export class Committer {
    */
   constructor(
     kv: Deno.Kv,
+    clock: Clock,
     versionstamp: string,
     fold: Fold,
     hooks: CommitterHooks,
   ) {
     this.#kv = kv;
+    this.#clock = clock;
     this.#versionstamp = versionstamp;
     this.#fold = fold;
     this.#hooks = hooks;
@@ -107,6 +116,21 @@ export class Committer {
   request(): void {
     this.#isWanted = true;
     this.wake();
+  }
+
+  /**
+   * There is something to commit that nobody waits for: it goes with the next
+   * commit that has another reason, or after {@link IDLE_COMMIT_MS}.
+   */
+  requestSoon(): void {
+    if (this.#isWanted || this.#isWantedSoon) return;
+    this.#isWantedSoon = true;
+    if (this.#isClosing) return this.request();
+    // Not cancelled by a commit that comes before: that would be a timer for each.
+    this.#soonTimer ??= this.#clock.setTimer(IDLE_COMMIT_MS, () => {
+      this.#soonTimer = null;
+      if (this.#isWantedSoon) this.request();
+    });
   }
 
   /** There may be something to do. */
@@ -151,6 +175,7 @@ export class Committer {
   fail(error: MomError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.#soonTimer?.cancel();
     this.#groups.length = 0;
     for (const work of this.#blobs.splice(0)) work.reject(error);
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
@@ -160,6 +185,7 @@ export class Committer {
   /** Commits what is there and ends. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#soonTimer?.cancel();
     this.request();
     do {
       await Promise.resolve();
@@ -202,7 +228,7 @@ export class Committer {
     if (this.#groups.length === 0) {
       const isUpkeep = !this.#isClosing && this.#hooks.hasUpkeep();
       if (!this.#isWanted && !isUpkeep) return false;
-      this.#isWanted = false;
+      this.#isWanted = this.#isWantedSoon = false;
       this.#hooks.seal();
     }
     const group = this.#groups[0];

@@ -369,6 +369,13 @@ export class Store {
     this.#committer.request();
   }
 
+  /** There is something to commit that nobody waits for: it may go with the next commit of others, within some ms. */
+  commitSoon(): void {
+    this.#assertWritable();
+    this.#isStarted = true;
+    this.#committer.requestSoon();
+  }
+
   /**
    * Resolves when all that was put and appended until now is on disk.
    *
@@ -459,7 +466,8 @@ export class Store {
   }
 
   #newCommitter(versionstamp: string): Committer {
-    return new Committer(this.#place.writer, versionstamp, this.#fold, {
+    const { writer } = this.#place;
+    return new Committer(writer, this.#clock, versionstamp, this.#fold, {
       seal: () => this.#ledger.seal(),
       hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
       onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),

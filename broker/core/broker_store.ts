@@ -47,6 +47,7 @@ export type BrokerStore = Pick<
   | "offsetAtTime"
   | "dirtyBytes"
   | "commit"
+  | "commitSoon"
   | "committed"
   | "readInOrder"
   | "readBlob"

@@ -119,9 +119,19 @@ export class Commits {
 
   /** Ends an operation: what it changed is committed with whatever else is there. */
   finish(): void {
+    this.#finish(true);
+  }
+
+  /** Ends an operation whose commit nobody waits for: it goes with the next one. */
+  finishSoon(): void {
+    this.#finish(false);
+  }
+
+  #finish(isAwaited: boolean): void {
     if (this.#isEnded) return;
     if (this.#hasOpen || this.#dirty.length > 0) {
-      this.#store.commit();
+      if (isAwaited) this.#store.commit();
+      else this.#store.commitSoon();
       return;
     }
     if (this.#effects.length === 0) return;

@@ -264,7 +264,9 @@ export class Core {
     // It was on its way when the flow ended; the next ATTACH tells it again.
     if (flow === undefined) return;
     this.#acknowledging.acknowledge(flow, message.number, message.outcomes);
-    this.#state.commits.finish();
+    const { commits } = this.#state;
+    if (message.awaited === 1) commits.finish();
+    else commits.finishSoon();
   }
 
   #credit(session: Session, ref: number | null, total: number): void {

@@ -45,7 +45,7 @@ export class Deliveries {
     }
     this.#flush(batch);
     // What turned out to be the user's own, or too late, is settled now.
-    this.#state.commits.finish();
+    this.#state.commits.finishSoon();
   }
 
   /** The flow's user has been told that it is attached: everything open is sent. */

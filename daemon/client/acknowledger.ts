@@ -128,10 +128,13 @@ export class Acknowledger implements Acknowledging {
   }
 
   /** The next ACK, or `null` when nothing waits. */
-  next(): { number: number; outcomes: number[] } | null {
+  next(): { number: number; outcomes: number[]; awaited?: 1 } | null {
     if (!this.isPending) return null;
     const ack = this.#close();
-    return { number: ack.serial - this.#base, outcomes: ack.outcomes };
+    const { serial, outcomes, confirmed } = ack;
+    const number = serial - this.#base;
+    if (confirmed === null) return { number, outcomes };
+    return { number, outcomes, awaited: 1 };
   }
 
   /** CONFIRM: everything up to this number of the connection is committed. */
