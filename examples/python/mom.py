@@ -60,7 +60,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -73,12 +72,16 @@ import cbor2
 __all__ = [
     "UNDEFINED",
     "BigInt",
+    "Coordinator",
     "DistantDate",
     "Event",
     "Message",
     "Mom",
     "MomError",
+    "Permit",
     "Receipt",
+    "Semaphore",
+    "SharedValue",
 ]
 
 # Errors ------------------------------------------------------------------------
@@ -786,7 +789,7 @@ _BY_NAME = _declare(
         "position:uint time:uint sender:text attributes:map? batch:bytes",
     ),
     ("GAP", 20, "targets:pairs logId:uint from:uint to:uint reason:text"),
-    ("ACK", 21, "ref:uint number:uint outcomes:outcomes"),
+    ("ACK", 21, "ref:uint number:uint outcomes:outcomes awaited:uint~"),
     ("CONFIRM", 22, "ref:uint number:uint"),
     ("CREDIT", 23, "ref:uint? total:uint"),
     ("INTRODUCE", 24, "producer:id user:text"),
@@ -801,7 +804,7 @@ _Wire = Dict[str, Any]
 
 def _encode_frame(message: _Wire) -> bytes:
     kind = _BY_NAME[message["type"]]
-    content = [kind.op]
+    content: List[Any] = [kind.op]
     content += [message.get(name) for name, _ in kind.fields]
     while content[-1] is None and len(content) > kind.required + 1:
         content.pop()
@@ -872,7 +875,8 @@ class _FrameReader:
 # What is handed over ----------------------------------------------------------------
 
 
-class Receipt(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Receipt:
     """How far a publish has come."""
 
     topic: str
@@ -882,7 +886,8 @@ class Receipt(NamedTuple):
     offset: Optional[int]
 
 
-class Event(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Event:
     """News of a handle, from ``Mom.events``.
 
     ``up``, ``down``: the connection. ``rejected``: publishes that the daemon had
@@ -927,6 +932,11 @@ class Message:
     value: Any
     #: Whether a handle before this one may have received it already.
     redelivered: bool
+
+    _owner: "Mom"
+    _log: int
+    #: Under which its acknowledgement is confirmed; 0 while it is held.
+    _serial: int
 
     def ack(self, timeout: Optional[float] = None) -> None:
         """Acknowledges it, under a manual subscription; else it already is.
@@ -1000,13 +1010,18 @@ class _Acks:
             self._held.pop(log, None)
         return self._note(_DELIVERED, log, offset, offset + 1)
 
-    def next(self) -> Optional[Tuple[int, List[int]]]:
-        """The ACK to send now: its number and outcomes."""
+    def next(self) -> Optional[_Wire]:
+        """The fields of the ACK to send now, if there is one."""
         if not self._open:
             return None
         serial, outcomes = self._serial, self._open
         self._close()
-        return serial - self._base, outcomes
+        return {
+            "number": serial - self._base,
+            "outcomes": outcomes,
+            # Who does not wait lets it go with another commit (PROTOCOL 7.6).
+            "awaited": 1 if serial in self.awaited else None,
+        }
 
     def confirm(self, number: int) -> None:
         self._confirm_through(self._base + number)
@@ -1112,8 +1127,9 @@ class _Inbound:
         self.is_redelivered = flags & 2 != 0 or (
             message["position"] <= position and _epoch_of(self.log) == epoch
         )
-        left = (message["attributes"] or {}).get(1)
-        self.expires_at = time.monotonic() + left / 1000 if _is_uint(left) else math.inf
+        left: Any = (message["attributes"] or {}).get(1)
+        is_limited = _is_uint(left)
+        self.expires_at = time.monotonic() + left / 1000 if is_limited else math.inf
         self.offset: int = message["baseOffset"]
         self.end: int = self.offset + message["count"]
         self.at = 0
@@ -1591,8 +1607,7 @@ class _Line(threading.Thread):
     def _patience(self) -> float:
         if not self.is_up:
             return _HELLO_SECONDS
-        interval: float = self._welcome["heartbeatMs"] / 1000
-        return interval * _PATIENCE
+        return float(self._welcome["heartbeatMs"] / 1000 * _PATIENCE)
 
     def _next_timer(self) -> float:
         timer = min(self._due, self._owner._next_due())
@@ -1600,7 +1615,7 @@ class _Line(threading.Thread):
             return timer
         interval = self._welcome["heartbeatMs"] / 1000
         quiet = min(self._heard, self._said)
-        patience = max(self._heard, self._awake) + self._patience()
+        patience: float = max(self._heard, self._awake) + self._patience()
         return float(min(timer, max(quiet, self._asked) + interval, patience))
 
     def _look_at_time(self, now: float) -> None:
@@ -1673,7 +1688,11 @@ class Mom:
         self._is_named = name is not None
         self._name = f"anon-{secrets.token_hex(8)}" if name is None else name
         self._reconnect_timeout = reconnect_timeout
-        self._settings = {"daemon": daemon, "broker": broker, "token": token}
+        self._settings: Dict[str, Optional[str]] = {
+            "daemon": daemon,
+            "broker": broker,
+            "token": token,
+        }
         self._handle_id = secrets.token_bytes(16)
         self._lock = threading.Condition(threading.RLock())
         self._requests = 0
@@ -1709,6 +1728,13 @@ class Mom:
     def create(cls, name: Optional[str] = None, **options: Any) -> "Mom":
         """The same as ``Mom(name, ...)``, by the original's word."""
         return cls(name, **options)
+
+    def another(self) -> "Mom":
+        """Another handle where this one is connected: of an unnamed user, with a
+        mailbox of its own. For libraries that speak over mom and must not take
+        messages from their app."""
+        self._check_open()
+        return Mom(reconnect_timeout=self._reconnect_timeout, **self._settings)
 
     @property
     def user(self) -> str:
@@ -1818,6 +1844,20 @@ class Mom:
                 raise self._no_receipt(topic, batches, outcome)
             return _receipts(batches)
 
+    def _post(self, topic: str, value: Any, expires: float) -> bool:
+        """Publishes without waiting, for who asks again until there is an answer.
+        Returns whether it is on its way: while the daemon is away nothing is."""
+        record = _encode_record(value, b"\xf6", self._message_max)
+        with self._lock:
+            self._check_open()
+            if not self._line.is_up:
+                return False
+            until = time.monotonic() + expires
+            (batch,) = self._enqueue(topic, [record], True, until)
+            batch.is_given_up = True
+            self._pump()
+            return True
+
     def _enqueue(
         self,
         topic: str,
@@ -1918,7 +1958,7 @@ class Mom:
         batch = self._find_batch(message["request"])
         if batch is None:
             return
-        last = (message["details"] or {}).get("last")
+        last: Any = (message["details"] or {}).get("last")
         if message["code"] == "out_of_sequence" and _is_uint(last):
             self._send_again(batch, last)
         else:
@@ -2111,16 +2151,19 @@ class Mom:
     def _take_one(self, inbound: _Inbound) -> Optional[Message]:
         offset = inbound.offset
         if inbound.expires_at <= time.monotonic():
-            return self._reject(inbound, _EXPIRED, inbound.end)
+            self._reject(inbound, _EXPIRED, inbound.end)
+            return None
         try:
             start, end = _record_end(inbound.batch, inbound.at)
         except _Unreadable:
-            return self._reject(inbound, _UNDECODABLE, inbound.end)
+            self._reject(inbound, _UNDECODABLE, inbound.end)
+            return None
         inbound.at = end
         try:
             headers, value = _decode_record(inbound.batch[start:end])
         except _Unreadable:
-            return self._reject(inbound, _UNDECODABLE, offset + 1)
+            self._reject(inbound, _UNDECODABLE, offset + 1)
+            return None
         inbound.offset += 1
         message = Message()
         message.topic = inbound.message["topic"]
@@ -2161,13 +2204,7 @@ class Mom:
             return
         ack = self._acks.next()
         if ack is not None:
-            number, outcomes = ack
-            self._line.send({
-                "type": "ACK",
-                "ref": _USER_REF,
-                "number": number,
-                "outcomes": outcomes,
-            })
+            self._line.send({"type": "ACK", "ref": _USER_REF, **ack})
 
     def _ack(self, message: Message, timeout: Optional[float]) -> None:
         began = time.monotonic()
@@ -2181,9 +2218,9 @@ class Mom:
             serial = message._serial
             if serial <= acks.confirmed:
                 return
-            self._flush()
             acks.awaited[serial] += 1
             try:
+                self._flush()
                 outcome = self._wait(
                     began,
                     timeout,
@@ -2541,7 +2578,7 @@ def _read_start(start: Start) -> Tuple[str, int]:
             )
         return "time", max(0, (start - _EPOCH) // _MILLISECOND)
     if _is_uint(start):
-        return "offset", int(start)  # type: ignore[arg-type]
+        return "offset", int(start)
     if start in ("now", "earliest", "last"):
         return str(start), 0
     raise MomError(
@@ -2563,9 +2600,706 @@ def _check_seconds(what: str, seconds: float) -> None:
         raise MomError("option_invalid", f'Option "{what}": must be at least 0')
 
 
+def _reason_text(error: Optional[MomError]) -> str:
+    return "no try has ended" if error is None else str(error.args[0])
+
+
 def _no_answer(why: str) -> MomError:
     return MomError("outcome_unknown", f"Cannot tell whether it was done: {why}")
 
 
-def _reason_text(error: Optional[MomError]) -> str:
-    return "no try has ended" if error is None else str(error.args[0])
+# Coordinators (coordinator/PROTOCOL.md) -----------------------------------------------
+
+_NAME_BYTES = 200
+_OPEN_WAITS, _OPEN_OTHERS = 192, 64
+_REQUEST_SECONDS = 30.0
+_RECORD_SECONDS = 7 * 24 * 60 * 60.0
+_IDLE_LEASES, _IDLE_SECONDS = 10, 60.0
+_REOPEN_SECONDS = 0.25
+_GROUP = re.compile(r"[A-Za-z0-9_-]{1,24}")
+#: Operations that do no harm if executed once more.
+_REPEATABLE = {"hello", "leave", "semaphore_wait", "semaphore_cancel", "value_read"}
+
+
+class _Operation:
+    """One operation on its way, over as many records as it takes."""
+
+    def __init__(self, fields: Dict[str, Any], seconds: float):
+        self.fields = fields
+        self.ends_at = time.monotonic() + seconds
+        #: Its number; 0 as long as it was never sent.
+        self.request = 0
+        self.session = 0
+        #: How many records there are of it.
+        self.sent = 0
+        self.last_sent = 0.0
+        self.is_over = False
+        self.result: Any = None
+        self.error: Optional[MomError] = None
+
+    @property
+    def op(self) -> str:
+        return str(self.fields["op"])
+
+    @property
+    def is_wait(self) -> bool:
+        return self.op == "semaphore_wait"
+
+    def finish(self, result: Any = None, error: Optional[MomError] = None) -> None:
+        if not self.is_over:
+            self.is_over, self.result, self.error = True, result, error
+
+
+class Permit:
+    """A place in a semaphore, held until it is given back, its client ends, or the
+    client's lease is lost. As a context manager it is given back at the end."""
+
+    def __init__(self, shard: "_Shard", name: str, token: int):
+        self._shard = shard
+        #: Of which semaphore, in upper case.
+        self.name = name
+        #: The fencing token: larger than that of every grant before. What a holder
+        #: writes elsewhere should carry it, so that one who lost its lease without
+        #: noticing can be turned away there.
+        self.token = token
+        #: Whether it is known that it is not held any more, though not given back.
+        self.is_lost = False
+        self._is_over = False
+
+    def release(self) -> None:
+        """Gives the permit back. Twice does nothing more than once.
+
+        Raises ``lease_lost`` if it was not held any more: somebody else may have
+        been in meanwhile; ``destroyed``, ``outcome_unknown`` (try again),
+        ``closed``.
+        """
+        if self._is_over:
+            return
+        if self.is_lost:
+            raise _lease_lost(self)
+        try:
+            self._shard.release(self)
+        except MomError as error:
+            self.is_lost = error.code == "lease_lost"
+            raise
+        self._is_over = True
+
+    def __enter__(self) -> "Permit":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.release()
+
+
+def _lease_lost(permit: Permit) -> MomError:
+    return MomError(
+        "lease_lost",
+        f'Cannot release permit {permit.token} of "{permit.name}": its client was '
+        "not heard of for its lease, and the permit was given back",
+    )
+
+
+class _Shard:
+    """One shard, as a client sees it: its session, and the operations that are not
+    answered. All of it under the client's lock."""
+
+    def __init__(self, client: "Coordinator", number: int):
+        self._client = client
+        self._number = number
+        self._lock = client._lock
+        self._sent: Dict[int, _Operation] = {}
+        self._waits: Deque[_Operation] = collections.deque()
+        self._others: Deque[_Operation] = collections.deque()
+        self._permits: List[Permit] = []
+        self._session = 0
+        self._is_open = False
+        self._hello: Optional[_Operation] = None
+        self._up_to = 0
+        self._last_sent = -math.inf
+        #: Something was consumed, and the shard does not know that it was heard.
+        self._owes_news = False
+        #: The log's time, and when it was that.
+        self._log_time: Optional[Tuple[int, float]] = None
+
+    # For the app's threads.
+
+    def call(self, fields: Dict[str, Any], seconds: float) -> Any:
+        """Does an operation; gives what ``done`` says."""
+        operation = _Operation(fields, seconds)
+        with self._lock:
+            self._queue(operation)
+            try:
+                while not operation.is_over:
+                    left = operation.ends_at - time.monotonic()
+                    if left <= 0:
+                        operation.finish(error=_time_up(operation, seconds))
+                        break
+                    self._lock.wait(min(left, 3600.0))
+            finally:
+                operation.finish()
+                self._abandon(operation)
+        if operation.error is not None:
+            raise operation.error
+        return operation.result
+
+    def release(self, permit: Permit) -> None:
+        fields = {"op": "semaphore_release", "name": permit.name, "token": permit.token}
+        try:
+            self.call(fields, self._client._timeout)
+        except MomError as error:
+            # Without an answer it may still be held, and then the session must live.
+            if error.code == "outcome_unknown":
+                raise
+            self._drop(permit)
+            raise
+        self._drop(permit)
+
+    def leave(self) -> Optional[_Operation]:
+        """Ends all operations; gives that which tells the shard."""
+        operations = [*self._sent.values(), *self._waits, *self._others]
+        for operation in operations:
+            operation.finish(error=self._client._refusal)
+        self._sent.clear()
+        self._waits.clear()
+        self._others.clear()
+        for permit in self._permits:
+            permit.is_lost = True
+        self._permits.clear()
+        if not self._is_open and self._hello is None:
+            return None
+        leave = _Operation({"op": "leave"}, _CLOSE_SECONDS)
+        self._send(leave)
+        return leave
+
+    # For the thread that receives.
+
+    def on_reply(self, reply: Dict[str, Any]) -> None:
+        self._log_time = (reply["time"], time.monotonic())
+        outcome, session = reply["outcome"], reply["session"]
+        if outcome == "ended" and session == self._session:
+            self._lose_session()
+        operation = self._sent.get(reply["request"])
+        if operation is None or operation.session != session:
+            return
+        if outcome == "late":
+            return self._send(operation)
+        del self._sent[operation.request]
+        if outcome == "done":
+            self._on_done(operation, reply.get("result"))
+        elif outcome == "failed":
+            error = MomError(str(reply.get("code")), str(reply.get("message")))
+            self._finish(operation, error=error)
+        else:
+            self._again(operation)
+        self._send_waiting()
+
+    def on_tick(self) -> None:
+        now = time.monotonic()
+        lease = self._client._lease
+        for operation in list(self._sent.values()):
+            if now - operation.last_sent >= lease:
+                self._send(operation)
+        if now - self._last_sent >= lease / 3 and self._is_open and self._is_active():
+            self._publish({"kind": "renew", "session": self._session})
+
+    def resend(self) -> None:
+        for operation in list(self._sent.values()):
+            self._send(operation)
+
+    # Operations.
+
+    def _finish(
+        self,
+        operation: _Operation,
+        result: Any = None,
+        error: Optional[MomError] = None,
+    ) -> None:
+        operation.finish(result, error)
+        if operation is self._hello:
+            self._on_hello(operation)
+        self._lock.notify_all()
+
+    def _queue(self, operation: _Operation) -> None:
+        if self._client._refusal is not None:
+            raise self._client._refusal
+        (self._waits if operation.is_wait else self._others).append(operation)
+        self._require_session()
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        if not self._is_open:
+            return
+        waits = sum(operation.is_wait for operation in self._sent.values())
+        others = len(self._sent) - waits
+        while self._others and others < _OPEN_OTHERS:
+            others += self._send_first(self._others)
+        while self._waits and waits < _OPEN_WAITS:
+            waits += self._send_first(self._waits)
+
+    def _send_first(self, operations: Deque[_Operation]) -> int:
+        operation = operations.popleft()
+        if not operation.is_over:
+            self._send(operation)
+        return int(operation.request in self._sent)
+
+    def _send(self, operation: _Operation) -> None:
+        if operation.request == 0:
+            operation.request = self._client._next_request()
+            operation.session = self._session
+            self._sent[operation.request] = operation
+        operation.sent += 1
+        operation.last_sent = time.monotonic()
+        record = {
+            "kind": "request",
+            "session": operation.session,
+            "request": operation.request,
+            **operation.fields,
+        }
+        deadline = self._deadline_of(operation)
+        if deadline is not None:
+            record["deadline"] = deadline
+        try:
+            self._publish(record)
+        except MomError as error:
+            # Sending the same again cannot go better.
+            self._sent.pop(operation.request, None)
+            self._finish(operation, error=error)
+
+    def _publish(self, record: Dict[str, Any]) -> None:
+        self._up_to = max(self._up_to, record.get("request", 0))
+        session = record["session"]
+        sent = self._sent.values()
+        numbers = [one.request for one in sent if one.session == session]
+        common = {"v": 1, "upTo": self._up_to, "open": numbers}
+        if session == self._session:
+            self._last_sent = time.monotonic()
+            self._owes_news = False
+        self._client._post(self._number, {**common, **record})
+
+    def _deadline_of(self, operation: _Operation) -> Optional[int]:
+        """In the log's time; none as long as that is not known."""
+        if self._log_time is None or operation.op == "semaphore_cancel":
+            return None
+        now = time.monotonic()
+        log_time, at = self._log_time
+        left = min(operation.ends_at - now, _REQUEST_SECONDS)
+        return log_time + math.floor((now - at + left) * 1000)
+
+    def _on_done(self, operation: _Operation, result: Any) -> None:
+        name = str(operation.fields.get("name"))
+        if operation.op == "semaphore_signal":
+            # The shard has taken it as the end of the oldest permit.
+            for permit in self._permits:
+                if permit.name == name:
+                    permit._is_over = True
+                    self._permits.remove(permit)
+                    break
+        if not operation.is_wait:
+            return self._finish(operation, result)
+        # What a session held that has ended is not held.
+        if not self._is_open or operation.session != self._session:
+            return self._again(operation)
+        permit = Permit(self, name, int(result))
+        if operation.fields.get("consume"):
+            permit._is_over = True
+            self._owes_news = True
+        else:
+            self._permits.append(permit)
+        self._finish(operation, permit)
+
+    def _drop(self, permit: Permit) -> None:
+        with self._lock:
+            if permit in self._permits:
+                self._permits.remove(permit)
+
+    def _again(self, operation: _Operation) -> None:
+        """Of a session that has ended: once more, unless that may be too often."""
+        op = operation.op
+        if op in ("leave", "semaphore_cancel"):
+            return self._finish(operation)
+        if op == "hello":
+            self._hello = None
+            return self._require_session()
+        if op == "semaphore_release":
+            error = MomError(
+                "lease_lost",
+                "Cannot release a permit: its client was not heard of for its "
+                "lease, and the permit was given back",
+            )
+            return self._finish(operation, error=error)
+        if operation.sent > 1 and op not in _REPEATABLE:
+            return self._finish(operation, error=_no_answer("the session ended"))
+        operation.request = operation.sent = 0
+        if not operation.is_over:
+            self._queue(operation)
+
+    def _abandon(self, operation: _Operation) -> None:
+        """The app waits no more."""
+        if self._sent.get(operation.request) is not operation:
+            return
+        del self._sent[operation.request]
+        is_current = self._is_open and operation.session == self._session
+        if operation.is_wait and is_current and self._client._refusal is None:
+            # Ends with an answer, or with the session.
+            fields = {"op": "semaphore_cancel", "target": operation.request}
+            self._queue(_Operation(fields, math.inf))
+        self._send_waiting()
+
+    # The session.
+
+    def _require_session(self) -> None:
+        if self._is_open and self._is_idle_too_long():
+            self._is_open = False
+        if self._is_open or self._hello is not None:
+            return
+        if self._client._refusal is not None:
+            return
+        self._session += 1
+        lease = math.floor(self._client._lease * 1000)
+        self._hello = _Operation({"op": "hello", "leaseMs": lease}, math.inf)
+        self._send(self._hello)
+
+    def _on_hello(self, hello: _Operation) -> None:
+        self._hello = None
+        self._is_open = hello.error is None and hello.session == self._session
+        if hello.error is not None:
+            for operation in [*self._waits, *self._others]:
+                operation.finish(error=hello.error)
+            self._waits.clear()
+            self._others.clear()
+
+    def _lose_session(self) -> None:
+        self._is_open = False
+        for permit in self._permits:
+            permit.is_lost = True
+        self._permits.clear()
+        for operation in list(self._sent.values()):
+            if operation.is_wait:
+                del self._sent[operation.request]
+                self._again(operation)
+
+    def _is_active(self) -> bool:
+        """Whether the session has something to lose."""
+        return (
+            bool(self._permits)
+            or self._owes_news
+            or any(operation.is_wait for operation in self._sent.values())
+        )
+
+    def _is_idle_too_long(self) -> bool:
+        """The shard may have forgotten it."""
+        if self._is_active() or self._sent:
+            return False
+        idle = max(_IDLE_LEASES * self._client._lease, _IDLE_SECONDS)
+        return time.monotonic() - self._last_sent > idle / 2
+
+
+def _time_up(operation: _Operation, seconds: float) -> MomError:
+    name = operation.fields.get("name")
+    what = f'{operation.op} of "{name}": no answer within {seconds} s'
+    if operation.is_wait:
+        return MomError("timed_out", f"Cannot go on with {what}")
+    return MomError("outcome_unknown", f"Cannot tell what became of {what}")
+
+
+class Semaphore:
+    """A semaphore that all clients share: at most as many are in as it was made for,
+    and who waits is let in in the order of the waits. From
+    ``Coordinator.semaphore``; whether there is one shows when it is used."""
+
+    def __init__(self, client: "Coordinator", name: str):
+        self._client = client
+        #: Its name as it was given; case does not count.
+        self.name = name
+
+    def init(self, value: int, *, timeout: Optional[float] = None) -> None:
+        """Makes it, for so many at once. Raises ``exists``, ``option_invalid``,
+        ``storage_full``, ``outcome_unknown``, ``closed``."""
+        self._client._call("semaphore_init", self.name, timeout, value=value)
+
+    def wait(
+        self, timeout: Optional[float] = None, *, consume: bool = False
+    ) -> Permit:
+        """Waits to be let in. Whoever stops waiting takes nothing. ``consume``: what
+        is taken is taken for good, for who takes what others signal.
+
+        Raises ``timed_out``; ``unknown_name``, ``destroyed``, ``storage_full``,
+        ``closed``.
+        """
+        _check_timeout(timeout)
+        more = {"consume": True} if consume else {}
+        seconds = math.inf if timeout is None else timeout
+        call = self._client._call
+        permit: Permit = call("semaphore_wait", self.name, seconds, **more)
+        return permit
+
+    def signal(self, *, timeout: Optional[float] = None) -> None:
+        """Lets one in: the oldest who waits, else who comes next. A client that
+        holds permits of this semaphore gives back its oldest. Raises
+        ``unknown_name``, ``outcome_unknown``, ``closed``."""
+        self._client._call("semaphore_signal", self.name, timeout)
+
+    def destroy(self, *, timeout: Optional[float] = None) -> None:
+        """Ends it: all who wait fail with ``destroyed``. Raises as ``signal``."""
+        self._client._call("semaphore_destroy", self.name, timeout)
+
+
+class SharedValue:
+    """A value that all clients share: any that a message can carry, of some 1 MiB.
+    From ``Coordinator.value``; whether there is one shows when it is used."""
+
+    def __init__(self, client: "Coordinator", name: str):
+        self._client = client
+        #: Its name as it was given; case does not count.
+        self.name = name
+
+    def init(self, value: Any, *, timeout: Optional[float] = None) -> None:
+        """Makes it. Raises ``exists``, ``value_unsupported``, ``message_too_large``,
+        ``storage_full``, ``outcome_unknown``, ``closed``."""
+        self._client._call("value_init", self.name, timeout, value=value)
+
+    def read(self, *, timeout: Optional[float] = None) -> Any:
+        """What it is now: never older than what was written before the call. Raises
+        ``unknown_name``, ``outcome_unknown``, ``closed``."""
+        return self._client._call("value_read", self.name, timeout)
+
+    def write(self, value: Any, *, timeout: Optional[float] = None) -> None:
+        """Replaces it. Raises ``unknown_name`` and as ``init``."""
+        self._client._call("value_write", self.name, timeout, value=value)
+
+    def compare_and_set(
+        self, expected: Any, value: Any, *, timeout: Optional[float] = None
+    ) -> bool:
+        """Replaces it if it is equal to ``expected``, of the same kind with the same
+        content; returns whether it was. Raises as ``write``."""
+        more = {"expected": expected, "value": value}
+        call = self._client._call
+        return call("value_compare_and_set", self.name, timeout, **more) is True
+
+    def destroy(self, *, timeout: Optional[float] = None) -> None:
+        """Ends it. Raises ``unknown_name``, ``outcome_unknown``, ``closed``."""
+        self._client._call("value_destroy", self.name, timeout)
+
+
+class Coordinator:
+    """A client of the coordinators, for semaphores and values that all share.
+
+    ``of``: how many coordinators there are; ``group``: the name of the set, if there
+    is more than one at the broker; ``lease``: after how many seconds of silence this
+    client counts as dead, and its permits go to others; ``timeout``: how long an
+    operation other than ``wait`` may take. It speaks over a handle of its own beside
+    ``mom``, and takes nothing that is for the app.
+
+        with Coordinator(mom, of=3) as coordinator:
+            with coordinator.semaphore("door").wait(timeout=5) as permit:
+                print("in, with token", permit.token)
+    """
+
+    def __init__(
+        self,
+        mom: Mom,
+        *,
+        of: int,
+        group: Optional[str] = None,
+        lease: float = 5.0,
+        timeout: float = 30.0,
+    ):
+        if type(of) is not int or not 1 <= of <= 10_000:
+            raise _bad_option("of", "must be an integer from 1 to 10,000")
+        if group is not None and _GROUP.fullmatch(group) is None:
+            raise _bad_option("group", "must be 1 to 24 letters, digits, - or _")
+        _check_seconds("lease", lease)
+        _check_seconds("timeout", timeout)
+        if not 0.1 <= lease <= 86_400:
+            raise _bad_option("lease", "must be 0.1 to 86,400 seconds")
+        self._mom = mom
+        self._of = of
+        self._root = "coordinator" if group is None else f"coordinator/{group}"
+        self._lease = lease
+        self._timeout = timeout
+        #: The client's id, as coordinators and logs know it.
+        self.client = secrets.token_hex(16)
+        self._lock = threading.Condition(threading.RLock())
+        self._shards: Dict[int, _Shard] = {}
+        self._requests = 0
+        self._refusal: Optional[MomError] = None
+        self._is_over = False
+        self._handle = self._open(time.monotonic() + timeout)
+        self._thread = threading.Thread(
+            target=self._live, name="mom coordinator", daemon=True
+        )
+        self._thread.start()
+
+    @classmethod
+    def connect(cls, mom: Mom, **options: Any) -> "Coordinator":
+        """The same as ``Coordinator(mom, ...)``."""
+        return cls(mom, **options)
+
+    def semaphore(self, name: str) -> Semaphore:
+        """A semaphore by its name, of at most 200 bytes; case does not count."""
+        return Semaphore(self, _check_resource(name))
+
+    def value(self, name: str) -> SharedValue:
+        """A value by its name, of at most 200 bytes; case does not count."""
+        return SharedValue(self, _check_resource(name))
+
+    def close(self) -> None:
+        """Leaves: permits are given back, operations under way fail with
+        ``closed``. May be called twice."""
+        with self._lock:
+            if self._refusal is None:
+                self._refusal = MomError(
+                    "closed", "Cannot use the coordinators: the client is closed"
+                )
+            if not self._is_over:
+                leaves = [shard.leave() for shard in self._shards.values()]
+                self._lock.notify_all()
+                due = time.monotonic() + _CLOSE_SECONDS
+                while not all(leave is None or leave.is_over for leave in leaves):
+                    # Without an answer the session ends with its lease.
+                    left = due - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._lock.wait(left)
+            self._is_over = True
+        self._handle.close()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def __enter__(self) -> "Coordinator":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _call(
+        self, op: str, name: str, timeout: Optional[float], **more: Any
+    ) -> Any:
+        seconds = self._timeout if timeout is None else timeout
+        _check_seconds("timeout", seconds)
+        name = name.upper()
+        with self._lock:
+            number = _shard_of(name, self._of)
+            shard = self._shards.get(number)
+            if shard is None:
+                shard = self._shards[number] = _Shard(self, number)
+        return shard.call({"op": op, "name": name, **more}, seconds)
+
+    def _next_request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    def _post(self, shard: int, record: Dict[str, Any]) -> None:
+        topic = f"{self._root}/{self._of}/{shard}/log"
+        try:
+            record["client"] = self.client
+            self._handle._post(topic, record, _RECORD_SECONDS)
+        except MomError as error:
+            # What may get better is sent again in time.
+            if error.code not in ("closed", "user_expired"):
+                raise
+
+    def _open(self, due: float) -> Mom:
+        """A handle that is subscribed to the replies."""
+        while True:
+            try:
+                handle = self._mom.another()
+                try:
+                    handle.subscribe(f"{self._root}/reply/{self.client}")
+                    return handle
+                except BaseException:
+                    handle.close()
+                    raise
+            except MomError as error:
+                if not error.retriable or time.monotonic() > due or self._is_over:
+                    raise
+            time.sleep(_REOPEN_SECONDS)
+
+    def _live(self) -> None:
+        every = min(self._lease / 6, 0.5)
+        next_tick = time.monotonic() + every
+        while not self._is_over:
+            try:
+                left = max(0.001, next_tick - time.monotonic())
+                for message in self._handle.receive_many(1_000, left):
+                    self._on_value(message.value)
+            except MomError as error:
+                if error.code != "daemon_unavailable" and not self._reopen():
+                    return
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + every
+                with self._lock:
+                    for shard in self._shards.values():
+                        shard.on_tick()
+
+    def _reopen(self) -> bool:
+        """Its user has ended while the daemon was away; another takes its place."""
+        self._handle.close()
+        while not self._is_over:
+            try:
+                handle = self._open(math.inf)
+            except MomError as error:
+                if error.code == "closed":
+                    self._end(error)
+                    return False
+                time.sleep(_REOPEN_SECONDS)
+                continue
+            with self._lock:
+                if self._is_over:
+                    handle.close()
+                    return False
+                self._handle = handle
+                for shard in self._shards.values():
+                    shard.resend()
+            return True
+        return False
+
+    def _end(self, error: MomError) -> None:
+        """The app's handle is closed: there is no way any more."""
+        with self._lock:
+            self._refusal = self._refusal or error
+            self._is_over = True
+            for shard in self._shards.values():
+                shard.leave()
+            self._lock.notify_all()
+
+    def _on_value(self, value: Any) -> None:
+        # Anybody can publish to the topic: what is no reply is none.
+        if not isinstance(value, dict) or value.get("v") != 1:
+            return
+        numbers = [value.get(key) for key in ("shard", "session", "request")]
+        known = value.get("outcome") in ("done", "failed", "late", "ended")
+        if not known or not all(_is_uint(number) for number in numbers):
+            return
+        log_time = value.get("time")
+        if not isinstance(log_time, (int, float)) or not math.isfinite(log_time):
+            return
+        with self._lock:
+            shard = self._shards.get(value["shard"])
+            if shard is not None:
+                shard.on_reply({**value, "time": math.floor(log_time)})
+
+
+def _shard_of(name: str, of: int) -> int:
+    """FNV-1a with 32 bits over the UTF-8 of the upper-case name."""
+    digest = 2_166_136_261
+    for byte in name.encode():
+        digest = (digest ^ byte) * 16_777_619 % 2**32
+    return digest % of + 1
+
+
+def _check_resource(name: str) -> str:
+    _require(isinstance(name, str), "name", "a str")
+    try:
+        size = len(name.upper().encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 1 <= size <= _NAME_BYTES:
+        raise MomError(
+            "name_invalid",
+            f"Cannot use name {name!r:.80}: expected 1 to {_NAME_BYTES} bytes of text",
+        )
+    return name
+
+
+def _bad_option(name: str, rule: str) -> MomError:
+    return MomError("option_invalid", f'Option "{name}": {rule}')
