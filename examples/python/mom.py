@@ -1351,7 +1351,7 @@ class _Line(threading.Thread):
     def _next_pause(self) -> float:
         # Full jitter: many handles that lost the same daemon do not come at once.
         longest = min(
-            _RECONNECT_MIN * 2 ** min(self._attempts, 10),
+            _RECONNECT_MIN * float(1 << min(self._attempts, 10)),
             _RECONNECT_MAX,
             max(_RECONNECT_MIN, self._owner._reconnect_timeout / 2),
         )
@@ -1613,10 +1613,10 @@ class _Line(threading.Thread):
         timer = min(self._due, self._owner._next_due())
         if not self.is_up:
             return timer
-        interval = self._welcome["heartbeatMs"] / 1000
+        interval: float = self._welcome["heartbeatMs"] / 1000
         quiet = min(self._heard, self._said)
-        patience: float = max(self._heard, self._awake) + self._patience()
-        return float(min(timer, max(quiet, self._asked) + interval, patience))
+        patience = max(self._heard, self._awake) + self._patience()
+        return min(timer, max(quiet, self._asked) + interval, patience)
 
     def _look_at_time(self, now: float) -> None:
         if now >= self._due:
