@@ -25,8 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   program: ["protocol", "deps"],
   broker: ["protocol", "transport", "storage", "program", "deps"],
   daemon: ["protocol", "transport", "storage", "program", "deps"],
-  coordinator: ["mod.ts"],
-  examples: ["mod.ts"],
+  coordinator: ["mod.ts", "deps"],
+  examples: ["mod.ts", "coordinator"],
   tools: ["program"],
 };
 
@@ -92,6 +92,10 @@ function breachOf({ from, to }: ImportEdge): string | null {
   if (roomOf(to) !== room && !allowed.includes(roomOf(to))) {
     return `${from} imports ${to}: not for ${room}`;
   }
+  if (
+    room === "examples" && roomOf(to) === "coordinator" &&
+    to !== "coordinator/mod.ts"
+  ) return `${from} imports ${to}: examples know only coordinator/mod.ts`;
   if (
     room === "transport" && roomOf(to) === "protocol" && !LEAVES.includes(to)
   ) {
