@@ -101,7 +101,35 @@ def do_receive_many(handle, told):
     return [from_message(one) for one in taken]
 
 
+def do_coordinator(handle, told):
+    lease = told["leaseMs"] / 1000
+    client = mom.Coordinator(handle, of=told["of"], lease=lease)
+    handles[told["client"]] = client
+
+
+def do_resource(client, told):
+    """A method of a semaphore or value."""
+    limit = seconds(told)
+    resource = getattr(client, told["kind"])(told["name"])
+    method, values = told["method"], [to_value(one) for one in told["values"]]
+    if method == "wait":
+        permit = resource.wait(limit, consume=told.get("consume", False))
+        return from_permit(permit)
+    if method == "compareAndSet":
+        method = "compare_and_set"
+    return from_value(getattr(resource, method)(*values, timeout=limit))
+
+
+def from_permit(permit):
+    key = len(messages)
+    messages[key] = permit
+    return {"key": key, "token": permit.token}
+
+
 CALLS = {
+    "coordinator": do_coordinator,
+    "resource": do_resource,
+    "release": lambda _, told: messages[told["key"]].release(),
     "publish": do_publish,
     "publishMany": do_publish_many,
     "subscribe": do_subscribe,

@@ -4,6 +4,7 @@
  * behaviours can be asked of both.
  */
 
+import { Coordinator, type Permit } from "../../coordinator/mod.ts";
 import { Mom } from "../../mod.ts";
 import type {
   Headers,
@@ -16,7 +17,9 @@ import type { Told } from "./driver_process.ts";
 import { fromValue, toValue } from "./told_values.ts";
 
 const handles = new Map<number, Mom>();
+const coordinators = new Map<number, Coordinator>();
 const messages: Message[] = [];
+const permits: Permit[] = [];
 
 type Call = (mom: Mom, told: Told) => Promise<unknown>;
 
@@ -46,7 +49,66 @@ const CALLS: Readonly<Record<string, Call>> = {
   ack: (_, told) => messages[told.key as number].ack(),
   close: (mom) => mom.close(),
   destroy: (mom) => mom.destroy(),
+  coordinator: async (mom, told) => {
+    const options = { of: told.of as number, leaseMs: told.leaseMs as number };
+    const client = await Coordinator.connect(mom, options);
+    coordinators.set(told.client as number, client);
+  },
 };
+
+/** What is asked of a coordinators' client. */
+const COORDINATOR_CALLS: Readonly<
+  Record<string, (client: Coordinator, told: Told) => Promise<unknown>>
+> = {
+  resource: (client, told) =>
+    told.kind === "semaphore" ? semaphore(client, told) : value(client, told),
+  release: (_, told) => permits[told.key as number].release(),
+  close: (client) => client.close(),
+};
+
+async function semaphore(client: Coordinator, told: Told): Promise<unknown> {
+  const resource = client.semaphore(told.name as string);
+  switch (told.method) {
+    case "init":
+      return await resource.init(values(told)[0] as number, wait(told));
+    case "wait": {
+      const consume = told.consume as boolean | undefined;
+      const permit = await resource.wait({ ...wait(told), consume });
+      return { key: permits.push(permit) - 1, token: permit.token };
+    }
+    case "signal":
+      return await resource.signal(wait(told));
+    default:
+      return await resource.destroy(wait(told));
+  }
+}
+
+async function value(client: Coordinator, told: Told): Promise<unknown> {
+  const resource = client.value(told.name as string);
+  const [first, second] = values(told);
+  switch (told.method) {
+    case "init":
+      return await resource.init(first, wait(told));
+    case "read":
+      return await fromValue(await resource.read(wait(told)));
+    case "write":
+      return await resource.write(first, wait(told));
+    case "compareAndSet":
+      return await resource.compareAndSet(first, second, wait(told));
+    default:
+      return await resource.destroy(wait(told));
+  }
+}
+
+function values(told: Told): unknown[] {
+  return (told.values as unknown[]).map(toValue);
+}
+
+function call(told: Told): Promise<unknown> {
+  const client = coordinators.get(told.handle as number);
+  if (client !== undefined) return COORDINATOR_CALLS[told.op](client, told);
+  return CALLS[told.op](handles.get(told.handle as number)!, told);
+}
 
 async function connect(told: Told): Promise<string> {
   const { id: _, op: __, handle, ...options } = told;
@@ -112,7 +174,7 @@ async function answer(told: Told): Promise<void> {
   try {
     const result = told.op === "connect"
       ? await connect(told)
-      : await CALLS[told.op](handles.get(told.handle as number)!, told);
+      : await call(told);
     line = { id, result: result ?? null };
   } catch (error) {
     const { name, code, message } = error as Error & { code?: string };

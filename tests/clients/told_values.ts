@@ -80,12 +80,18 @@ export async function filled(
 
 function fill([kind, size]: ["bytes" | "text", number]): unknown {
   if (kind === "bytes") {
-    return new Uint8Array(size).map((_, index) =>
-      ((index & 255) * 31 + 7) & 255
+    const bytes = new Uint8Array(size);
+    const block = Uint8Array.from(
+      { length: 256 },
+      (_, index) => index * 31 + 7,
     );
+    for (let at = 0; at < size; at += 256) {
+      bytes.set(block.subarray(0, size - at), at);
+    }
+    return bytes;
   }
-  const bytes = new TextEncoder().encode(UNIT).length;
-  return UNIT.repeat(Math.floor(size / bytes)) + "x".repeat(size % bytes);
+  const unit = new TextEncoder().encode(UNIT).length;
+  return UNIT.repeat(Math.floor(size / unit)) + "x".repeat(size % unit);
 }
 
 function fromEntries(entries: [string, unknown][]): unknown {

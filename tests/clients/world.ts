@@ -8,6 +8,8 @@
 import assert from "node:assert/strict";
 import type { Receipt } from "../../mod.ts";
 import { Cluster } from "../process/cluster.ts";
+import { taskCommand } from "../process/commands.ts";
+import { Slot } from "../process/slot.ts";
 import { DriverProcess, type Language, ToldError } from "./driver_process.ts";
 import type { Python } from "./python.ts";
 
@@ -115,6 +117,76 @@ export class Client {
     await this.#ask("destroy", {});
   }
 
+  /** A client of the coordinators, beside this handle. */
+  async coordinate(): Promise<CoordinatorClient> {
+    const client = ++handles;
+    await this.#ask("coordinator", { client, of: OF, leaseMs: LEASE_MS });
+    return new CoordinatorClient(this.#driver, client);
+  }
+
+  async #ask(op: string, fields: Options): Promise<unknown> {
+    return await this.#driver.ask(op, { handle: this.#handle, ...fields });
+  }
+}
+
+/** How many coordinators there are. */
+const OF = 2;
+/** Of coordinators and their clients. */
+const LEASE_MS = 600;
+
+/** A permit that was granted in a driver. */
+export interface ToldPermit {
+  readonly key: number;
+  readonly token: number;
+}
+
+/** A coordinators' client in a driver. */
+export class CoordinatorClient {
+  readonly #driver: DriverProcess;
+  readonly #handle: number;
+
+  /** Use {@linkcode Client.coordinate}. */
+  constructor(driver: DriverProcess, handle: number) {
+    this.#driver = driver;
+    this.#handle = handle;
+  }
+
+  /** Calls a method of a semaphore; `wait` is one of its own. */
+  async semaphore(
+    name: string,
+    method: "init" | "signal" | "destroy",
+    ...values: unknown[]
+  ): Promise<unknown> {
+    return await this.#resource({ kind: "semaphore", name, method, values });
+  }
+
+  /** Waits for a permit. */
+  async wait(name: string, options: Options = {}): Promise<ToldPermit> {
+    const fields = { kind: "semaphore", name, method: "wait", values: [] };
+    return await this.#resource({ ...fields, ...options }) as ToldPermit;
+  }
+
+  async release(permit: ToldPermit): Promise<void> {
+    await this.#ask("release", { key: permit.key });
+  }
+
+  /** Calls a method of a value. */
+  async value(
+    name: string,
+    method: "init" | "read" | "write" | "compareAndSet" | "destroy",
+    ...values: unknown[]
+  ): Promise<unknown> {
+    return await this.#resource({ kind: "value", name, method, values });
+  }
+
+  async close(): Promise<void> {
+    await this.#ask("close", {});
+  }
+
+  async #resource(fields: Options): Promise<unknown> {
+    return await this.#ask("resource", fields);
+  }
+
   async #ask(op: string, fields: Options): Promise<unknown> {
     return await this.#driver.ask(op, { handle: this.#handle, ...fields });
   }
@@ -134,38 +206,56 @@ export async function failsWith(
   assert.fail(`Expected ${code}`);
 }
 
-/** Options of {@linkcode World.start}. */
-export interface WorldOptions {
+/** Who is looked at, and whom it deals with. */
+export interface Cast {
   readonly subject: Language;
   readonly partner: Language;
-  readonly python: Python | null;
 }
 
-/** The system, and both clients. */
+/** The system, and the clients. */
 export class World implements AsyncDisposable {
   readonly cluster: Cluster;
-  readonly #options: WorldOptions;
-  #subject: DriverProcess;
-  readonly #partner: DriverProcess;
+  readonly #python: Python | null;
+  readonly #drivers = new Map<string, DriverProcess>();
+  readonly #coordinators: Slot[] = [];
+  #cast: Cast = { subject: "TypeScript", partner: "TypeScript" };
   /** Names of one behaviour are not those of another. */
   #prefix = "";
 
-  private constructor(cluster: Cluster, options: WorldOptions) {
+  private constructor(cluster: Cluster, python: Python | null) {
     this.cluster = cluster;
-    this.#options = options;
-    const { subject, partner, python } = options;
-    this.#subject = new DriverProcess(subject, python, cluster.env);
-    this.#partner = new DriverProcess(partner, python, cluster.env);
+    this.#python = python;
   }
 
-  static async start(options: WorldOptions): Promise<World> {
+  /** Starts the system. */
+  static async start(python: Python | null): Promise<World> {
     const machines = ["north", "south"];
-    return new World(await Cluster.start({ machines }), options);
+    return new World(await Cluster.start({ machines }), python);
   }
 
   /** A behaviour begins. */
-  begin(prefix: string): void {
-    this.#prefix = prefix;
+  begin(cast: Cast, prefix: string): void {
+    this.#cast = cast;
+    this.#prefix = `${cast.subject}-${prefix}`;
+  }
+
+  /** The coordinators; the first call starts them. */
+  async coordinators(): Promise<readonly Slot[]> {
+    if (this.#coordinators.length > 0) return this.#coordinators;
+    const machines = ["north", "south"];
+    this.#coordinators.push(...machines.map((machine, index) => {
+      const args = ["--id", `${index + 1}`, "--of", `${OF}`];
+      args.push("--lease-ms", `${LEASE_MS}`);
+      args.push("--daemon", this.cluster.daemonAddress(machine));
+      return new Slot({
+        name: `coordinator ${index + 1}`,
+        command: taskCommand("coordinator"),
+        args,
+        env: this.cluster.env,
+      });
+    }));
+    await Promise.all(this.#coordinators.map((slot) => slot.start()));
+    return this.#coordinators;
   }
 
   /** A topic, filter or name of this behaviour. */
@@ -175,7 +265,7 @@ export class World implements AsyncDisposable {
 
   /** A handle of the subject: at the daemon in the north unless it is told. */
   async subject(name?: string, options: Options = {}): Promise<Client> {
-    return await Client.connect(this.#subject, {
+    return await Client.connect(this.#driver("subject"), {
       daemon: this.cluster.daemonAddress("north"),
       ...this.#named(name),
       ...options,
@@ -184,7 +274,7 @@ export class World implements AsyncDisposable {
 
   /** A handle of the partner, at the daemon in the south. */
   async partner(name?: string): Promise<Client> {
-    return await Client.connect(this.#partner, {
+    return await Client.connect(this.#driver("partner"), {
       daemon: this.cluster.daemonAddress("south"),
       ...this.#named(name),
     });
@@ -192,15 +282,30 @@ export class World implements AsyncDisposable {
 
   /** SIGKILL of the subject's process; another one takes its place. */
   async killSubject(): Promise<void> {
-    await this.#subject.kill();
-    const { subject, python } = this.#options;
-    this.#subject = new DriverProcess(subject, python, this.cluster.env);
+    await this.#driver("subject").kill();
+    this.#drivers.delete(this.#keyOf("subject"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#subject[Symbol.asyncDispose]();
-    await this.#partner[Symbol.asyncDispose]();
+    const all = [...this.#drivers.values(), ...this.#coordinators];
+    await Promise.all(all.map((one) => one[Symbol.asyncDispose]()));
     await this.cluster[Symbol.asyncDispose]();
+  }
+
+  #driver(part: keyof Cast): DriverProcess {
+    const key = this.#keyOf(part);
+    const running = this.#drivers.get(key);
+    if (running !== undefined) return running;
+    const language = this.#cast[part];
+    const driver = new DriverProcess(language, this.#python, this.cluster.env);
+    this.#drivers.set(key, driver);
+    return driver;
+  }
+
+  /** A language has one process, unless it deals with itself. */
+  #keyOf(part: keyof Cast): string {
+    const { subject, partner } = this.#cast;
+    return subject === partner ? part : this.#cast[part];
   }
 
   #named(name: string | undefined): { name?: string } {
