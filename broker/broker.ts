@@ -21,6 +21,7 @@ import {
 import { MomError } from "../protocol/errors.ts";
 import { acceptPeer } from "../protocol/handshake.ts";
 import { Heartbeats } from "../protocol/heartbeats.ts";
+import { Unread } from "../protocol/unread.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
@@ -90,6 +91,7 @@ export class Broker {
   readonly #takeBackToken: () => void;
   #timer: Timer;
   #tickDueMs: number;
+  readonly #unread = new Unread();
   #ticks = 0;
   #isFull = false;
   #stopping: Promise<void> | null = null;
@@ -405,6 +407,7 @@ export class Broker {
         clock,
         entropy,
         heartbeats: this.#heartbeats,
+        unread: this.#unread,
         token,
         maxMessageBytes: options.maxMessageBytes ??
           BROKER_DEFAULTS.maxMessageBytes,

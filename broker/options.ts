@@ -89,7 +89,9 @@ const schema = v.looseObject({
   token: v.optional(v.string()),
   tokenFile: v.optional(v.string()),
   insecureNoToken: v.optional(v.boolean()),
-  maxMessageBytes: v.optional(positive),
+  maxMessageBytes: v.optional(
+    v.pipe(positive, v.maxValue(LIMITS.announcedMessageBytes)),
+  ),
   heartbeatMs: v.optional(positive),
 });
 

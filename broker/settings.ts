@@ -20,15 +20,13 @@ import {
   tcpAddressSetting,
 } from "../program/setting_kinds.ts";
 import type { TcpAddress } from "../protocol/address.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import { BROKER_DEFAULTS } from "./options.ts";
 
 /** The port of the HTTP side, for brokers that are told nothing of ports. */
 export const BROKER_HTTP_PORT = 6271;
 
 const { hostname: LOCAL, port: BROKER_PORT, maxMessageBytes } = BROKER_DEFAULTS;
-
-/** The largest value of `--max-message-bytes`. */
-const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** The broker's settings. */
 export const BROKER_SETTINGS = v.object({
@@ -53,7 +51,10 @@ export const BROKER_SETTINGS = v.object({
     "$XDG_STATE_HOME/mom/tokens/HOST_PORT",
   ),
   maxMessageBytes: v.pipe(
-    v.optional(bytesSetting(1, MESSAGE_BYTES_MAX), `${maxMessageBytes}`),
+    v.optional(
+      bytesSetting(1, LIMITS.announcedMessageBytes),
+      `${maxMessageBytes}`,
+    ),
     describe({ help: "The largest message", placeholder: "BYTES" }),
   ),
   insecureNoToken: v.pipe(

@@ -99,6 +99,7 @@ export class DaemonCore {
     this.#upstream = new Upstream({
       commits,
       base,
+      clock: options.clock,
       onEpochChanged: (from, to) => this.#epochChanged(from, to),
       entropy,
       logger,
@@ -192,7 +193,11 @@ export class DaemonCore {
 
   /** A message of an app. A promise: the connection is not read until it settles. */
   onApp(port: Port, message: Message): void | Promise<void> {
-    return this.#take(port, message) ?? this.#upstream.room() ?? undefined;
+    const pending = this.#take(port, message);
+    if (pending !== undefined) return pending;
+    // What the broker does not take goes to the outbox.
+    const isPublish = message.type === "PUBLISH";
+    return (isPublish ? this.outbox : this.#upstream).room() ?? undefined;
   }
 
   #take(port: Port, message: Message): void | Promise<void> {
@@ -379,7 +384,7 @@ export class DaemonCore {
     return user;
   }
 
-  #publish(port: Port, message: Publish): void | Promise<void> {
+  #publish(port: Port, message: Publish): void {
     const user = this.#userOf(port);
     const { app } = user;
     if (app === null || !sameBytes(app.handle, message.producer)) {
@@ -391,7 +396,6 @@ export class DaemonCore {
     checkPublishTopic(message.topic);
     checkBatch(message, this.#options.maxMessageBytes);
     this.outbox.publish(port, app.producer, message);
-    return this.outbox.room() ?? undefined;
   }
 
   /** Only what is with the app: it cannot know anything of other messages. */
@@ -503,6 +507,7 @@ export class DaemonCore {
     commits.store.timeline.look();
     const nowMs = clock.monotonicMs();
     this.outbox.tick();
+    this.#upstream.tick(nowMs);
     for (const user of [...this.users.values()]) {
       if (lateMs >= STOOD_STILL_MS && user.goneMs !== null) {
         user.goneMs = Math.min(nowMs, user.goneMs + lateMs);

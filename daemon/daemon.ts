@@ -21,6 +21,7 @@ import {
 import { MomError } from "../protocol/errors.ts";
 import { acceptPeer } from "../protocol/handshake.ts";
 import { Heartbeats } from "../protocol/heartbeats.ts";
+import { Unread } from "../protocol/unread.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Peer } from "../protocol/peer.ts";
 import { userOf } from "../protocol/names.ts";
@@ -111,6 +112,7 @@ export class Daemon {
   #startedMs: number;
   #timer: Timer;
   #tickDueMs: number;
+  readonly #unread = new Unread();
   #rejected: number;
   readonly #lost: Parts["lost"];
   #isFull = false;
@@ -480,6 +482,8 @@ export class Daemon {
     this.#tickDueMs = nowMs + TICK_MS;
     this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
     this.#core.tick(lateMs);
+    // After a stand-still nobody could be read or written to.
+    if (lateMs < TICK_MS) this.#link.look();
     this.#watchSpace();
   }
 
@@ -518,6 +522,7 @@ export class Daemon {
       clock: parts.clock,
       entropy: parts.entropy,
       heartbeats: parts.heartbeats,
+      unread: this.#unread,
       token: parts.token,
       maxMessageBytes: parts.maxMessageBytes,
       admit: (hello) => {

@@ -49,6 +49,8 @@ export class Link {
   #sinceMs: number;
   #reason: string | undefined;
   #tries = 0;
+  /** What the stream had taken when it was looked at, and since when it has not taken more. */
+  #taken = { bytes: 0, sinceMs: 0 };
   #pause: { timer: Timer; resolve: () => void } | null = null;
 
   constructor(options: LinkOptions) {
@@ -85,6 +87,32 @@ export class Link {
   /** Ends the connection at once; nothing more goes out. */
   abort(error: MomError): void {
     this.#peer?.abort(error);
+  }
+
+  /**
+   * To be called a few times a second. A broker that says it is alive, and takes
+   * nothing of all that waits for it, is given up like a silent one.
+   */
+  look(): void {
+    const peer = this.#peer;
+    if (peer === null) return;
+    const { clock, heartbeatMs } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const { takenBytes } = peer;
+    const isRead = peer.bufferedBytes <= LIMITS.unreadBytes;
+    if (isRead || takenBytes !== this.#taken.bytes) {
+      this.#taken = { bytes: takenBytes, sinceMs: nowMs };
+    }
+    if (
+      nowMs - this.#taken.sinceMs <
+        heartbeatMs * LIMITS.heartbeatsMissedByClient
+    ) return;
+    this.abort(
+      new MomError(
+        "broker_unavailable",
+        `Connection to "${this.#options.address}" given up: it leaves ${peer.bufferedBytes} bytes unread`,
+      ),
+    );
   }
 
   /** For `status()`. */
@@ -169,9 +197,12 @@ export class Link {
 
   #down(reason: MomError | null): void {
     this.#peer = null;
-    // What breaks again and again right after WELCOME is a failed try, too.
+    // What breaks again and again right after WELCOME is a failed try, too, and so
+    // is what ends with something that makes no sense.
     const upMs = this.#options.clock.monotonicMs() - this.#sinceMs;
-    if (upMs >= LIMITS.reconnectSettledMs) this.#tries = 0;
+    const isNonsense = reason?.code === "bad_frame" ||
+      reason?.code === "bad_message";
+    if (upMs >= LIMITS.reconnectSettledMs && !isNonsense) this.#tries = 0;
     this.#reason = reason === null
       ? "closed"
       : `${reason.code}: ${reason.message}`;

@@ -95,7 +95,9 @@ const schema = v.looseObject({
   tokenFile: v.optional(v.string()),
   brokerTokenFile: v.optional(v.string()),
   insecureNoToken: v.optional(v.boolean()),
-  maxMessageBytes: v.optional(positive),
+  maxMessageBytes: v.optional(
+    v.pipe(positive, v.maxValue(LIMITS.announcedMessageBytes)),
+  ),
   inboxBytesMax: v.optional(positive),
   outboxBytesMax: v.optional(positive),
   heartbeatMs: v.optional(positive),

@@ -230,8 +230,14 @@ export class Outbox {
 
   /** Whether the link is there, moves, and is not full of what the outbox has. */
   get #isMoving(): boolean {
-    return this.#port !== null && !this.#pace.isStalled &&
+    return this.#port !== null && !this.#pace.isStalled && this.#isRead &&
       this.#pace.drainBytes <= 2 * DRAIN_WINDOW_BYTES;
+  }
+
+  /** Whether the broker takes what it is sent: answers alone do not say so. */
+  get #isRead(): boolean {
+    return this.#port !== null &&
+      this.#port.bufferedBytes <= LIMITS.unreadBytes;
   }
 
   /** Whether the fast road is closed; with a full disk a stalled link is better than none. */
@@ -404,6 +410,7 @@ export class Outbox {
 
   /** To be called a few times a second: there may be room again for what stayed in memory. */
   tick(): void {
+    this.#drain();
     if (this.#port !== null && !this.#pace.isStalled) return;
     this.#shiftIfRoom(this.#producers.streams());
   }
@@ -508,11 +515,9 @@ export class Outbox {
       }
       return;
     }
-    const last = message.details?.get("last");
+    const last = lastOf(message);
     try {
-      const isNumber = Number.isSafeInteger(last) && (last as number) >= 0;
-      const from = isNumber ? last as number : 0;
-      const known = sender.outOfSequence(request, from);
+      const known = sender.outOfSequence(request, last ?? 0);
       for (const batch of known) this.#done(stream, batch, null);
     } catch (error) {
       if (!(error instanceof MomError)) throw error;
@@ -522,9 +527,9 @@ export class Outbox {
 
   /** Tells, and gives, how much the broker has no more after its store was replaced by an older one. */
   #countLost(stream: PublishStream, message: ErrorMessage): number {
-    const last = message.details?.get("last");
+    const last = lastOf(message);
     const { base, onLost } = this.#context;
-    if (typeof last !== "number") return 0;
+    if (last === null) return 0;
     // What has no receipt of this daemon's yet goes back to its app, which counts.
     const first = stream.sender.first()?.tag;
     const claimed = first?.isStored === true ? first.previous : 0;
@@ -709,7 +714,7 @@ export class Outbox {
   #canDrain(): boolean {
     // Once it is answered the stream begins anew, wherever that is.
     if (this.#behind !== null && this.#behind.sender.size > 0) return false;
-    return this.#port !== null && this.#retryTimer === null &&
+    return this.#isRead && this.#retryTimer === null &&
       !this.#isFailed && this.#pace.drainBytes < DRAIN_WINDOW_BYTES &&
       this.#drainNext < this.#log.end;
   }
@@ -809,10 +814,12 @@ export class Outbox {
 
   #tellEnded(producer: Producer): void {
     const port = this.#port;
-    if (port === null || !this.#ended.delete(producer)) return;
-    if (producer.streams.size > 0) {
+    // Of one that never published the broker does not know.
+    const isKnown = producer.streams.size > 0;
+    if (isKnown && port === null || !this.#ended.delete(producer)) return;
+    if (isKnown) {
       const request = this.#context.nextRequest();
-      port.send({ type: "ENDED", request, producer: producer.id });
+      port?.send({ type: "ENDED", request, producer: producer.id });
     }
     for (const stream of producer.streams.values()) {
       stream.isEnded = true;
@@ -837,6 +844,14 @@ function tooLarge(topic: string, batch: Uint8Array): MomError {
     "message_too_large",
     `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,
   );
+}
+
+/** The last sequence that the broker has, as it says; `null`: it says nothing of use. */
+function lastOf({ details }: ErrorMessage): number | null {
+  const last = details?.get("last");
+  return Number.isSafeInteger(last) && (last as number) >= 0
+    ? last as number
+    : null;
 }
 
 /** Whether (some of) the oldest batch of a stream has a receipt, or lay in the outbox. */

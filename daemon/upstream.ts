@@ -7,16 +7,18 @@
  */
 
 import { remainingMs, withRemaining } from "../protocol/attributes.ts";
-import type { Entropy } from "../protocol/clock.ts";
+import type { Clock, Entropy } from "../protocol/clock.ts";
 import { checkDeliver } from "../protocol/deliver_check.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
 import { LIMITS } from "../protocol/limits.ts";
+import { epochOf } from "../protocol/log_id.ts";
 import {
   type Attached,
   type Deliver,
   type ErrorMessage,
   type Gap,
+  LEVEL,
   type Message,
   type MessageNamed,
   OUTCOME,
@@ -49,6 +51,7 @@ export interface UpstreamOptions {
   readonly commits: Commits;
   /** Where the broker's epoch is kept. */
   readonly base: Base;
+  readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
   readonly users: LinkedUsers;
@@ -70,7 +73,15 @@ const DONE_ALREADY = {
 type Answer = {
   onOk(): void;
   onError(error: ErrorMessage | MomError): void;
+  /** An ATTACH of this ref, which ATTACHED answers and OK does not. */
+  readonly ref?: number;
 };
+
+/** An app's SUBSCRIBE or UNSUBSCRIBE on its way. */
+interface Forwarded {
+  readonly sentMs: number;
+  expire(): void;
+}
 
 /** This daemon's side of the link. */
 export class Upstream {
@@ -83,10 +94,12 @@ export class Upstream {
   /** Which ATTACH of a user is the valid one. */
   readonly #attaching = new Map<User, number>();
   readonly #answers = new Map<number, Answer>();
+  /** What a user's last ATTACH asked for along with it. */
+  readonly #renewing = new Map<User, number[]>();
   readonly #subscriptions: Subscriptions;
   #link: Port | null = null;
-  /** SUBSCRIBE and UNSUBSCRIBE that the broker has not answered. */
-  #forwarded = 0;
+  /** SUBSCRIBE and UNSUBSCRIBE that the broker has not answered, oldest first. */
+  readonly #forwarded = new Map<number, Forwarded>();
   /** Apps that are not read on before it answers. */
   #waiting: (() => void)[] = [];
   #linkReleased = 0;
@@ -117,12 +130,25 @@ export class Upstream {
     if (this.#link.bufferedBytes > LIMITS.unreadBytes) {
       return this.#link.drained(LIMITS.unreadBytes / 2);
     }
-    if (this.#forwarded < LIMITS.forwardedRequests) return null;
+    if (this.#forwarded.size < LIMITS.forwardedRequests) return null;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #answered(): void {
-    this.#forwarded--;
+  /**
+   * To be called a few times a second: an app does not wait for ever for a broker
+   * that answers life signs and nothing else.
+   */
+  tick(nowMs: number): void {
+    for (const [request, { sentMs, expire }] of this.#forwarded) {
+      if (nowMs - sentMs < LIMITS.answerMs) return;
+      this.#answers.delete(request);
+      this.#answered(request);
+      expire();
+    }
+  }
+
+  #answered(request: number): void {
+    this.#forwarded.delete(request);
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
@@ -137,8 +163,10 @@ export class Upstream {
 
   /** A user ended here: the broker is told, now or when there is a link. */
   destroy(user: User): void {
-    this.#attaching.delete(user);
+    this.#forgetAttach(user);
     this.#subscriptions.drop(user.key);
+    // The broker never heard of it, and nobody else has its name.
+    if (!user.named && !user.isTold) return;
     const { name, brokerIncarnation, named } = user;
     const { key } = this.#destroys.add(name, brokerIncarnation, named);
     this.#commits.whenDone(() => this.#sendDestroy(key));
@@ -162,17 +190,16 @@ export class Upstream {
       );
     }
     const asked = { port, request: message.request };
-    this.#forwarded++;
     const request = this.#ask({
       onOk: () => {
-        this.#answered();
+        this.#answered(request);
         this.#note(user, message);
         this.#commits.whenDone(() =>
           asked.port.send({ type: "OK", request: asked.request })
         );
       },
       onError: (error) => {
-        this.#answered();
+        this.#answered(request);
         if (error instanceof MomError) {
           return asked.port.refuse(error, asked.request);
         }
@@ -181,6 +208,14 @@ export class Upstream {
         }
         asked.port.send({ ...error, request: asked.request });
       },
+    });
+    const late = new MomError(
+      "outcome_unknown",
+      `Cannot tell whether to ${message.type.toLowerCase()} "${message.filter}" worked: no answer of the broker within ${LIMITS.answerMs} ms`,
+    );
+    this.#forwarded.set(request, {
+      sentMs: this.#options.clock.monotonicMs(),
+      expire: () => asked.port.refuse(late, asked.request),
     });
     // Behind the user's own ATTACH, which may wait for the disk.
     const link = this.#link;
@@ -234,6 +269,7 @@ export class Upstream {
     this.#link = null;
     for (const user of this.#users.all()) this.#endFlow(user);
     this.#attaching.clear();
+    this.#renewing.clear();
     this.#options.outbox.linkDown();
     const lost = new MomError(
       "outcome_unknown",
@@ -262,13 +298,16 @@ export class Upstream {
       if (known[i] > OUTCOME.custody) listed.push(...known.slice(i, i + 4));
     }
     user.flow.begin(link, listed);
+    this.#forgetAttach(user);
     const request = this.#ask({
+      ref: user.key,
       onOk: () => {},
       onError: (error) => this.#attachRefused(user, request, error),
     });
     this.#attaching.set(user, request);
     this.#commits.whenDone(() => {
       if (this.#attaching.get(user) !== request) return;
+      user.isTold = true;
       link.send({
         type: "ATTACH",
         request,
@@ -283,6 +322,17 @@ export class Upstream {
       });
       this.#subscribeAgain(user, link);
     });
+  }
+
+  /** An ATTACH that is not the valid one any more needs no answer. */
+  #forgetAttach(user: User): void {
+    const request = this.#attaching.get(user);
+    this.#attaching.delete(user);
+    if (request !== undefined) this.#answers.delete(request);
+    for (const each of this.#renewing.get(user) ?? []) {
+      this.#answers.delete(each);
+    }
+    this.#renewing.delete(user);
   }
 
   /**
@@ -300,6 +350,8 @@ export class Upstream {
       user.subscribedEpoch = epoch;
       this.#commits.changed(user);
     };
+    const requests: number[] = [];
+    if (known.length > 0) this.#renewing.set(user, requests);
     for (const subscription of known) {
       const request = this.#ask({
         onOk: () => {
@@ -317,6 +369,7 @@ export class Upstream {
           if (!isOver) answered();
         },
       });
+      requests.push(request);
       link.send(toAgain(subscription, request, user.key));
     }
   }
@@ -367,6 +420,12 @@ export class Upstream {
       case "DELIVER":
         return this.#deliver(message);
       case "RECEIPT":
+        if (message.level !== LEVEL.broker) {
+          throw new MomError(
+            "bad_message",
+            `Cannot take RECEIPT: level ${message.level} is not a broker's`,
+          );
+        }
         return this.#options.outbox.onReceipt(message);
       case "CONFIRM":
         return this.#confirm(message.ref, message.number);
@@ -375,7 +434,10 @@ export class Upstream {
       case "GAP":
         return this.#gap(message);
       case "OK":
-        return this.#answer(message.request, (answer) => answer.onOk());
+        return this.#answer(message.request, (answer) => {
+          if (answer.ref !== undefined) throw wrongAnswer("ATTACH", "OK");
+          answer.onOk();
+        });
       case "ERROR":
         if (this.#options.outbox.onError(message)) return;
         if (message.request === null) return;
@@ -401,6 +463,12 @@ export class Upstream {
   }
 
   #attached(message: Attached): void {
+    const answer = this.#answers.get(message.request);
+    // That of an ATTACH which is not the valid one any more.
+    if (answer === undefined) return;
+    if (answer.ref !== message.ref || message.epoch !== this.epoch) {
+      throw wrongAnswer("the request", "ATTACHED");
+    }
     this.#answers.delete(message.request);
     const user = this.#users.byKey(message.ref);
     if (user === undefined || this.#attaching.get(user) !== message.request) {
@@ -443,6 +511,7 @@ export class Upstream {
       sender,
       batch,
     } = message;
+    this.#checkLog(logId);
     const left = remainingMs(message.attributes);
     const deadlineMs = left === null
       ? null
@@ -452,6 +521,7 @@ export class Upstream {
       const user = this.#users.byKey(targets[i]);
       // An older flow's: the broker sends it again (PROTOCOL 5.5).
       if (user === undefined || user.flow.state !== "attached") continue;
+      user.flow.receive(costOf(batch.length), count);
       // Whether it may have been handed over before is known better here.
       const flags = targets[i + 1] & TARGET_FLAG.manual;
       const delivery: Delivery = {
@@ -480,10 +550,21 @@ export class Upstream {
     this.#link?.send({ type: "CREDIT", ref: null, total });
   }
 
+  /** A mark of another epoch would be kept, and tell the next broker nonsense. */
+  #checkLog(logId: number): void {
+    if (epochOf(logId) === this.epoch) return;
+    throw new MomError(
+      "bad_message",
+      `Cannot take log ${logId}: it is not of epoch ${this.epoch}`,
+    );
+  }
+
   #gap(message: Gap): void {
+    this.#checkLog(message.logId);
     for (let i = 0; i < message.targets.length; i += 2) {
       const app = this.#users.byKey(message.targets[i])?.app;
-      if (app?.isReceiving) {
+      // News, no more: what it tells of is settled. Who does not read goes without.
+      if (app?.isReceiving && !app.port.isClogged) {
         app.port.send({ ...message, targets: [app.ref, 0] });
       }
     }
@@ -512,6 +593,13 @@ export class Upstream {
     const { name, incarnation } = destroy;
     this.#link.send({ type: "DESTROY", request, name, incarnation });
   }
+}
+
+function wrongAnswer(asked: string, given: string): MomError {
+  return new MomError(
+    "bad_message",
+    `Cannot take ${given}: it does not answer ${asked}`,
+  );
 }
 
 /** A subscription as it is asked for again in a new epoch. */

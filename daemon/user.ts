@@ -80,6 +80,8 @@ export class User implements Saveable, InboxOwner {
   /** When the last handle went, on the monotonic clock; `null` while there is one. */
   goneMs: number | null;
   isEnded = false;
+  /** The broker was asked to attach it, as far as is known. */
+  isTold = false;
   #context: UserContext;
   #marks = new Map<number, Mark>();
   /**
@@ -96,6 +98,10 @@ export class User implements Saveable, InboxOwner {
   /** The last position that may have been handed to a handle that is gone. */
   #handedPosition = 0;
   #sawDamage = false;
+  /** At most how many ranges its marks have: as counted last, and what came since. */
+  #ranges = 0;
+  /** There are as many as may be (PROTOCOL 11.6): what comes now waits at the broker. */
+  #isCrowded = false;
 
   constructor(
     context: UserContext,
@@ -129,6 +135,7 @@ export class User implements Saveable, InboxOwner {
     ] = decodeEntry<UserEntry>(bytes);
     const user = new User(context, key, { name, named, incarnation }, log);
     user.brokerIncarnation = brokers;
+    user.isTold = true;
     user.handle = handle;
     user.suspect = suspect;
     user.#inboxPosition = position;
@@ -162,6 +169,7 @@ export class User implements Saveable, InboxOwner {
   /** Takes a mark that was stored. */
   addMark(mark: Mark): void {
     this.#marks.set(mark.logId, mark);
+    this.#grow(mark.rangeCount);
   }
 
   /** {@inheritDoc InboxOwner.mark} */
@@ -312,7 +320,8 @@ export class User implements Saveable, InboxOwner {
   }
 
   #hasRoom({ batch }: Delivery): boolean {
-    return this.#context.commits.store.canAppend(batch.length);
+    return !this.#isCrowded &&
+      this.#context.commits.store.canAppend(batch.length);
   }
 
   /** Whether nobody waits for what comes now. */
@@ -337,8 +346,22 @@ export class User implements Saveable, InboxOwner {
     return false;
   }
 
+  /** Marks may have so many ranges more than before. */
+  #grow(ranges: number): void {
+    this.#ranges += ranges;
+    if (this.#ranges > LIMITS.markRanges) this.#countRanges();
+  }
+
+  #countRanges(): void {
+    this.#ranges = 0;
+    for (const mark of this.#marks.values()) this.#ranges += mark.rangeCount;
+    this.#isCrowded = this.#ranges > LIMITS.markRanges;
+    // Counting takes long, so it is not done for each that comes on top.
+    if (this.#isCrowded) this.#ranges = -Infinity;
+  }
+
   #pushWaiting(): void {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 && !this.#isCrowded) {
       const delivery = this.#waiting[0];
       const count = this.push(delivery);
       if (count === 0) return;
@@ -421,6 +444,10 @@ export class User implements Saveable, InboxOwner {
    * broker, within its credit.
    */
   spill(stalledMs: number): void {
+    if (this.#isCrowded) {
+      this.#countRanges();
+      if (this.inbox.isPassed) this.#pushWaiting();
+    }
     if (this.#waiting.length === 0 || this.#holdsBrokers) return;
     const nowMs = this.#context.clock.monotonicMs();
     if (nowMs - this.#waitingSinceMs < stalledMs) return;
@@ -442,6 +469,7 @@ export class User implements Saveable, InboxOwner {
     }
     this.#context.commits.changed(this.mark(delivery.logId, true));
     this.#context.commits.changed(this);
+    this.#grow(2);
   }
 
   /** {@inheritDoc InboxOwner.onCommitted} */
@@ -527,6 +555,7 @@ export class User implements Saveable, InboxOwner {
 
   #settleHere(mark: Mark, outcome: Outcome, from: number, to: number): void {
     mark.settle(outcome, from, to);
+    this.#grow(1);
     this.#context.commits.changed(mark);
     this.inbox.settled(mark.logId, from, to);
     this.#context.commits.whenDone(() => {
@@ -554,6 +583,7 @@ export class User implements Saveable, InboxOwner {
     const mark = this.mark(logId, true);
     mark.take(from, to);
     mark.settle(outcome, from, to);
+    this.#grow(3);
     this.#context.commits.changed(mark);
   }
 

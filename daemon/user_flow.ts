@@ -5,6 +5,7 @@
  * @module
  */
 
+import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Port } from "./app_binding.ts";
 
@@ -35,6 +36,8 @@ export class UserFlow {
   #isAwaited = false;
   #unconfirmed: SentAck[] = [];
   #granted = 0;
+  /** What has come; never less than what was given back of it. */
+  #received = 0;
   #released = 0;
 
   constructor(ref: number) {
@@ -109,8 +112,18 @@ export class UserFlow {
     this.#isAwaited = true;
   }
 
-  /** The broker has committed ACKs up to `number`. Gives their outcomes. */
+  /**
+   * The broker has committed ACKs up to `number`. Gives their outcomes.
+   *
+   * @throws {MomError} `bad_message` if there was no such ACK.
+   */
   confirm(number: number): SentAck[] {
+    if (number > this.#number) {
+      throw new MomError(
+        "bad_message",
+        `Cannot take CONFIRM ${number}: the last ACK has number ${this.#number}`,
+      );
+    }
     let count = 0;
     while (
       count < this.#unconfirmed.length &&
@@ -120,9 +133,28 @@ export class UserFlow {
     return this.#unconfirmed.splice(0, count);
   }
 
+  /**
+   * A delivery has come. One record that costs more than is left passes when at
+   * least half of the window is free (PROTOCOL 6.6).
+   *
+   * @throws {MomError} `bad_message`: the broker sends more than it may, and that
+   *   must not fill this machine's memory or disk.
+   */
+  receive(cost: number, count: number): void {
+    const left = this.#granted - this.#received;
+    const isFree = count === 1 && left * 2 >= USER_WINDOW_BYTES;
+    this.#received += cost;
+    if (cost <= left || isFree) return;
+    throw new MomError(
+      "bad_message",
+      `Cannot take delivery: ${this.#received} bytes were sent, ${this.#granted} granted`,
+    );
+  }
+
   /** Cost that has left this daemon's memory: the broker may send as much again. */
   release(cost: number): void {
-    this.#released += cost;
+    // What was cut here costs more in pieces than it did whole.
+    this.#released = Math.min(this.#received, this.#released + cost);
     if (this.state !== "attached") return;
     const total = this.#released + USER_WINDOW_BYTES;
     if (total - this.#granted < USER_WINDOW_BYTES / 4) return;
@@ -137,6 +169,7 @@ export class UserFlow {
     this.#gathered = [];
     this.#unconfirmed = [];
     this.#granted = 0;
+    this.#received = 0;
     this.#released = 0;
   }
 }

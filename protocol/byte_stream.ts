@@ -11,6 +11,8 @@ export interface ByteStream {
   readonly remote: string;
   /** Whether the other end is on this machine (loopback, unix, memory). */
   readonly isLocal: boolean;
+  /** Bytes of all writes that were handed on so far, also of one under way; if it is known. */
+  readonly takenBytes?: number;
   /**
    * The next bytes, or `null` when the stream has ended, cleanly or not. The
    * array belongs to the caller from then on and is never written again.

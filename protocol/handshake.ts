@@ -9,6 +9,7 @@ import type { Clock, Entropy } from "./clock.ts";
 import { isErrorCode, MomError } from "./errors.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { frameBytesMax, LIMITS } from "./limits.ts";
+import { EPOCH_MAX } from "./log_id.ts";
 import {
   type Auth,
   type ErrorMessage,
@@ -18,6 +19,7 @@ import {
   type Welcome,
 } from "./messages.ts";
 import { Peer, type PeerHandlers } from "./peer.ts";
+import type { Unread } from "./unread.ts";
 import { SOFTWARE } from "./version.ts";
 
 /** What both sides of an opening stand on. */
@@ -36,6 +38,8 @@ const NO_PROOF: Auth = { type: "AUTH", proof: new Uint8Array(0) };
 export interface AcceptOptions extends OpeningOptions {
   /** Largest message in bytes, of which the frame limit after WELCOME follows. */
   maxMessageBytes: number;
+  /** What all clients have not read. */
+  unread?: Unread;
   /**
    * Decides on a client that has proved itself; its answer is what is sent.
    *
@@ -308,14 +312,22 @@ function checkVersion(hello: Hello): void {
 }
 
 /** What a server says of itself must be something that this side can live with. */
-function checkWelcome({ version, maxMessageBytes }: Welcome): void {
+function checkWelcome({ version, maxMessageBytes, epoch }: Welcome): void {
   if (version !== PROTOCOL_VERSION) {
     throw new MomError(
       "protocol_version",
       `Cannot talk to this server: it chose version ${version}, this side speaks ${PROTOCOL_VERSION}`,
     );
   }
-  if (maxMessageBytes <= LIMITS.announcedMessageBytes) return;
+  if (epoch < 1 || epoch > EPOCH_MAX) {
+    throw new MomError(
+      "bad_message",
+      `Cannot talk to this server: its epoch is ${epoch}, must be 1 to ${EPOCH_MAX}`,
+    );
+  }
+  if (
+    maxMessageBytes >= 1 && maxMessageBytes <= LIMITS.announcedMessageBytes
+  ) return;
   throw new MomError(
     "bad_message",
     `Cannot talk to this server: it announces messages of ${maxMessageBytes} bytes, at most ${LIMITS.announcedMessageBytes} are taken`,

@@ -72,26 +72,42 @@ export const LIMITS = {
   unreadDeliverBytes: 8 * 1024 * 1024,
   /** Waiting to be read by the other side: a server reads nothing more of it. */
   unreadBytes: 16 * 1024 * 1024,
+  /** Waiting to be read by all clients of a server: beyond that, each may leave little. */
+  unreadBytesOfAll: 256 * 1024 * 1024,
   /** Users of one machine, or of all direct handles. */
   usersPerMachine: 65_536,
+  /** Users of a broker. */
+  users: 262_144,
   /** Subscriptions of a user, with those that ended and have something pending. */
   subscriptionsPerUser: 10_000,
+  /** The same of all users of a broker. */
+  subscriptions: 262_144,
+  /** Pairs of user and topic that match, at a broker. */
+  readers: 524_288,
   /** Topics of a broker. */
-  topics: 1_000_000,
+  topics: 524_288,
   /** Topics that one producer has published to. */
-  topicsPerProducer: 65_536,
+  topicsPerProducer: 131_072,
   /** Pairs of producer and topic that a daemon keeps a sequence for. */
   streams: 262_144,
+  /** Pairs of producer and topic that a broker keeps a sequence for. */
+  sequences: 1_048_576,
   /** Producers introduced on one connection that have not ended. */
   producersPerLink: 131_072,
+  /** Producers of a machine that a broker knows. */
+  producersPerMachine: 131_072,
+  /** Producers that a broker knows. */
+  producers: 524_288,
   /** Machines that a broker knows. */
   machines: 65_536,
   /** SUBSCRIBE and UNSUBSCRIBE on their way from one daemon to its broker. */
   forwardedRequests: 1_024,
+  /** How long a daemon waits for its broker's answer to one of them. */
+  answerMs: 30_000,
   /** How long messages may be meant to live: a hundred years. */
   expiresMs: 100 * 365.25 * 24 * 60 * 60 * 1000,
-  /** Largest message that a client lets a server announce. */
-  announcedMessageBytes: 1024 * 1024 * 1024,
+  /** The most that a broker may be set to take, and that a client lets one announce. */
+  announcedMessageBytes: 256 * 1024 * 1024,
   /** Name of a user or machine. */
   nameBytes: 64,
   /** Topic or filter. */

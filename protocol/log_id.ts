@@ -10,6 +10,9 @@
 /** How many logs one epoch can name. */
 export const LOG_NUMBER_MAX = 2 ** 21 - 1;
 
+/** The largest epoch: a 32-bit number. */
+export const EPOCH_MAX = 2 ** 32 - 1;
+
 /** The id on the wire of log `number` in `epoch` (a 32-bit number). */
 export function toLogId(epoch: number, number: number): number {
   return epoch * (LOG_NUMBER_MAX + 1) + number;

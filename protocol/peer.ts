@@ -21,6 +21,7 @@ import { MomError } from "./errors.ts";
 import { FrameReader, writeFrame } from "./frames.ts";
 import type { Heartbeating, Heartbeats } from "./heartbeats.ts";
 import { LIMITS } from "./limits.ts";
+import { Unread } from "./unread.ts";
 import { boundsOf, type Message, parseMessage, requestOf } from "./messages.ts";
 
 /** What an endpoint does with a conversation. */
@@ -65,6 +66,12 @@ export interface PeerOptions {
    * @default {false}
    */
   isOpening?: boolean;
+  /**
+   * What all clients of this server have not read.
+   *
+   * @default {of this peer alone}
+   */
+  unread?: Unread;
 }
 
 /** A buffer that grew beyond this is given back after its write. */
@@ -79,6 +86,9 @@ const LARGE_FRAME_BYTES = 16 * 1024;
 const REFUSAL_RESTS = 4;
 /** Others get their turn after so long with the frames of one. */
 const SLICE_MS = 10;
+/** The clock is looked at after so many bytes of frames: each costs what it is long, and something more. */
+const SLICE_LOOK_BYTES = 16 * 1024;
+const SLICE_FRAME_BYTES = 512;
 /** How often `ping` waits anew because nothing could be heard meanwhile. */
 const PING_WAITS_MAX = 5;
 
@@ -93,6 +103,7 @@ export class Peer implements Heartbeating {
   #spare = new CborWriter();
   #writing: Promise<void> | null = null;
   #writingBytes = 0;
+  #takenBytes = 0;
   #flushQueued = false;
   #closed = false;
   #reason: MomError | null = null;
@@ -103,6 +114,7 @@ export class Peer implements Heartbeating {
   /** The last ERROR is on its way. */
   #isEnding = false;
   #isOpening: boolean;
+  readonly #unread: Unread;
   /** Bytes of PONGs and ERRORs that were not all taken by the stream. */
   #answerBytes = 0;
   /** Time spent on large frames that were refused. */
@@ -124,6 +136,7 @@ export class Peer implements Heartbeating {
     this.#reader = new FrameReader(options.frameBytesMax);
     this.#isServer = options.isServer ?? false;
     this.#isOpening = options.isOpening ?? false;
+    this.#unread = options.unread ?? new Unread();
     this.#heardMs = this.saidMs = options.clock.monotonicMs();
   }
 
@@ -152,9 +165,15 @@ export class Peer implements Heartbeating {
     return this.#filling.length + this.#writingBytes;
   }
 
+  /** Bytes that the stream has taken, as far as it tells. */
+  get takenBytes(): number {
+    return this.#stream.takenBytes ?? this.#takenBytes;
+  }
+
   /** Whether so much waits to be read by the other side that deliveries must wait. */
   get isClogged(): boolean {
-    if (this.bufferedBytes <= LIMITS.unreadDeliverBytes) return false;
+    const most = this.#unread.allowed(LIMITS.unreadDeliverBytes);
+    if (this.bufferedBytes <= most) return false;
     this.#isClogged = true;
     return true;
   }
@@ -199,8 +218,15 @@ export class Peer implements Heartbeating {
   /** Sends with everything else of this turn. After the end: does nothing. */
   send(message: Message): void {
     if (this.#closed) return;
+    const before = this.#filling.length;
     writeFrame(this.#filling, message);
+    this.#unread.bytes += this.#filling.length - before;
     this.#queueFlush();
+  }
+
+  /** Hands on what was sent at once, not with everything else of this turn. */
+  flush(): void {
+    this.#flush();
   }
 
   /** Answers with ERROR; the conversation goes on. */
@@ -342,6 +368,7 @@ export class Peer implements Heartbeating {
 
   #takeFrames(): Promise<void> | null {
     const beganMs = this.#clock.monotonicMs();
+    let sinceLook = 0;
     while (!this.#closed && !this.#isEnding) {
       let content: Uint8Array | null;
       try {
@@ -351,7 +378,12 @@ export class Peer implements Heartbeating {
         return null;
       }
       if (content === null) return null;
-      const pending = this.#takeFrame(content) ?? this.#rest(beganMs);
+      let pending = this.#takeFrame(content) ?? this.#restForOther();
+      sinceLook += content.length + SLICE_FRAME_BYTES;
+      if (pending === null && sinceLook >= SLICE_LOOK_BYTES) {
+        sinceLook = 0;
+        pending = this.#restAfterSlice(beganMs);
+      }
       if (pending !== null) {
         return pending.then(() => this.#takeFrames() ?? undefined);
       }
@@ -359,21 +391,31 @@ export class Peer implements Heartbeating {
     return null;
   }
 
-  /** A pause before the next frame, if there is a reason for one. */
-  #rest(beganMs: number): Promise<void> | null {
-    if (this.#isServer && this.bufferedBytes > LIMITS.unreadBytes) {
-      return this.#untilRead();
+  /** A pause before the next frame, if the other side has earned one. */
+  #restForOther(): Promise<void> | null {
+    if (this.#isServer) {
+      const most = this.#unread.allowed(LIMITS.unreadBytes);
+      if (this.bufferedBytes > most) return this.#untilRead(most / 2);
     }
-    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
-    if (!isDue && this.#refusedMs === 0) return null;
+    if (this.#refusedMs === 0) return null;
     const restMs = Math.ceil(this.#refusedMs * REFUSAL_RESTS);
     this.#refusedMs = 0;
-    return new Promise((resolve) => this.#clock.setTimer(restMs, resolve));
+    return this.#pause(restMs);
   }
 
-  async #untilRead(): Promise<void> {
+  /** A pause for the others, if the frames of this one have had their time. */
+  #restAfterSlice(beganMs: number): Promise<void> | null {
+    const isDue = this.#clock.monotonicMs() - beganMs >= SLICE_MS;
+    return isDue ? this.#pause(0) : null;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.setTimer(ms, resolve));
+  }
+
+  async #untilRead(bytes: number): Promise<void> {
     this.#isPaused = true;
-    await this.drained(LIMITS.unreadBytes / 2);
+    await this.drained(bytes);
     this.#isPaused = false;
   }
 
@@ -479,6 +521,8 @@ export class Peer implements Heartbeating {
 
   #written(buffer: CborWriter): void {
     this.#writing = null;
+    this.#takenBytes += this.#writingBytes;
+    if (!this.#closed) this.#unread.bytes -= this.#writingBytes;
     this.#writingBytes = 0;
     // Who is not read and reads is alive, though it cannot say so.
     if (this.#isPaused) this.#hear();
@@ -501,6 +545,7 @@ export class Peer implements Heartbeating {
   #end(reason: MomError | null): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unread.bytes -= this.bufferedBytes;
     this.#heartbeats.remove(this);
     this.#stream.close();
     for (const wake of this.#drained.splice(0)) wake();

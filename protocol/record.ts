@@ -106,6 +106,12 @@ export class RecordBuffer {
     return this.#writer.take();
   }
 
+  /** The same into memory of the caller, as long as {@linkcode RecordBuffer.length}. */
+  takeInto(target: Uint8Array): void {
+    target.set(this.#writer.view());
+    this.clear();
+  }
+
   /** Forgets all records; the memory stays. */
   clear(): void {
     this.#count = 0;

@@ -9,8 +9,8 @@
  */
 
 import type { Entropy } from "../protocol/clock.ts";
+import { EPOCH_MAX } from "../protocol/log_id.ts";
 
-const EPOCH_MAX = 2 ** 32 - 1;
 /** The first one leaves room above. */
 const FIRST_MAX = 2 ** 31 - 1;
 const STEP_MAX = 2 ** 26;

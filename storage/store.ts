@@ -411,6 +411,11 @@ export class Store {
     return this.#logReader.readCached(wants, maxBytes);
   }
 
+  /** Resolves in a later turn of the event loop: whoever reads much lets the others in. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#clock.setTimer(0, resolve));
+  }
+
   /**
    * The body of an item whose `blob` is not `null`.
    *

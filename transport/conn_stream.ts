@@ -39,6 +39,7 @@ export class ConnStream implements ByteStream {
   #chunkBytes = CHUNK_BYTES_FIRST;
   #isClosed = false;
   #isWriting = false;
+  #takenBytes = 0;
 
   /** Takes over `conn`: from then on it is closed by `close()` alone. */
   constructor(conn: Deno.Conn, options: ConnStreamOptions) {
@@ -80,7 +81,9 @@ export class ConnStream implements ByteStream {
       let rest = bytes;
       while (rest.length > 0) {
         if (this.#isClosed) throw new Error("closed here");
-        rest = rest.subarray(await this.#conn.write(rest));
+        const taken = await this.#conn.write(rest);
+        this.#takenBytes += taken;
+        rest = rest.subarray(taken);
       }
     } catch (cause) {
       const reason = this.#isClosed ? "closed here" : reasonOf(cause);
@@ -88,6 +91,11 @@ export class ConnStream implements ByteStream {
     } finally {
       this.#isWriting = false;
     }
+  }
+
+  /** Bytes that the operating system has taken. */
+  get takenBytes(): number {
+    return this.#takenBytes;
   }
 
   /** Ends both directions at once. */

@@ -65,6 +65,7 @@ export class Attaching {
       message.known,
       session.role === "daemon",
     );
+    if (session.role === "app") this.#checkProducer(session, message.handle);
     const user = this.#userFor(session, message);
     this.#evict(session, message, user);
     const held = this.#acknowledging.apply(
@@ -73,6 +74,8 @@ export class Attaching {
       session.role === "daemon",
     );
     if (session.role === "daemon") this.#takeBack(user, message.known);
+    // Who takes the name over ends the one before, and what it was known by.
+    else if (!isSameHandle(user, message.handle)) this.#forgetProducerOf(user);
     this.#takeHandle(user, message.handle);
     user.lastSeenMs = 0;
     this.#state.commits.changed(user);
@@ -211,11 +214,19 @@ export class Attaching {
   /** Users are kept until they are destroyed, so there is a limit to them. */
   #checkRoom(id: string, machine: string): void {
     const count = this.#state.userCountOf(machine);
-    if (count < LIMITS.usersPerMachine) return;
+    const { size } = this.#state.users;
+    if (count < LIMITS.usersPerMachine && size < LIMITS.users) return;
     throw new MomError(
       "storage_full",
-      `Cannot attach "${id}": its machine has ${count} users, which is the most`,
+      `Cannot attach "${id}": its machine has ${count} of ${LIMITS.usersPerMachine} users, all have ${size} of ${LIMITS.users}`,
     );
+  }
+
+  #checkProducer(session: Session, handle: Uint8Array): void {
+    const { producers } = this.#state;
+    if (producers.get(handle) === undefined) {
+      producers.checkRoom(session.machine);
+    }
   }
 
   #userFor(session: Session, message: Attach): User {

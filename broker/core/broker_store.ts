@@ -50,6 +50,7 @@ export type BrokerStore = Pick<
   | "commitSoon"
   | "committed"
   | "readInOrder"
+  | "nextTurn"
   | "readBlob"
   | "canAppend"
   | "bytesOnDisk"

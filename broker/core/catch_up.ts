@@ -31,6 +31,8 @@ import type { State } from "./state.ts";
 const READS_MAX = 4;
 /** What one read brings at most. */
 const READ_BYTES_MAX = 1024 * 1024;
+/** The same while others publish: they wait for as long as it takes to send it, and get their turn then. */
+const READ_BYTES_SHARED = 256 * 1024;
 /** What one read brings at least, if there is that much. */
 const READ_BYTES_MIN = 64 * 1024;
 
@@ -48,6 +50,8 @@ export class CatchUp {
   readonly #line: Flow[] = [];
   readonly #reads = new Set<Promise<void>>();
   #isStopped = false;
+  /** How much had been appended when the last read began. */
+  #appends = 0;
 
   constructor(state: State) {
     this.#state = state;
@@ -127,11 +131,14 @@ export class CatchUp {
     // read was not asked for: it waits for the next one.
     const upTo = this.#state.store.position;
     const room = Math.min(flow.credit.left, flow.session.creditLeft);
-    const bytes = Math.max(READ_BYTES_MIN, Math.min(READ_BYTES_MAX, room));
+    const isShared = this.#areOthersPublishing();
+    const most = isShared ? READ_BYTES_SHARED : READ_BYTES_MAX;
+    const bytes = Math.max(READ_BYTES_MIN, Math.min(most, room));
     const results = this.#state.store.readCached(wants, bytes) ??
       await this.#state.store.readInOrder(wants, bytes);
     await this.#takeAll(flow, wants, results, upTo);
     this.#state.commits.finish();
+    if (isShared) await this.#state.store.nextTurn();
     if (!this.#isUsable(flow) || flow.isBlocked) return false;
     if (this.#wants(flow).length > 0) {
       flow.isBlocked = results.length === 0;
@@ -139,6 +146,13 @@ export class CatchUp {
     }
     flow.isLive = true;
     return false;
+  }
+
+  #areOthersPublishing(): boolean {
+    const { appends } = this.#state;
+    const before = this.#appends;
+    this.#appends = appends;
+    return appends !== before;
   }
 
   async #takeAll(

@@ -293,6 +293,7 @@ export class Core {
     const stampMs = this.#state.stampMs();
     const known = this.#state.producers.get(id);
     if (known !== undefined) checkOwner(session, known);
+    else this.#state.producers.checkRoom(session.machine);
     const producer = this.#state.producers.introduce(id, sender, stampMs);
     session.admit(producer);
     this.#state.commits.finish();

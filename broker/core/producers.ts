@@ -5,6 +5,9 @@
  * @module
  */
 
+import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
+import { splitUser } from "../../protocol/names.ts";
 import type { BrokerStore } from "./broker_store.ts";
 import type { Commits } from "./commits.ts";
 import { type Entity, EntryReader, type Field, TABLES } from "./entries.ts";
@@ -71,6 +74,7 @@ export class Producers {
   readonly #commits: Commits;
   readonly #byId = new Map<string, Producer>();
   readonly #byLog = new Map<number, Set<Sequence>>();
+  readonly #perMachine = new Map<string, number>();
   #nextKey = 1;
   #nextSequenceKey = 1;
 
@@ -85,6 +89,7 @@ export class Producers {
       producer.isStored = true;
       byKey.set(key, producer);
       this.#byId.set(id.toHex(), producer);
+      this.#count(producer, 1);
       this.#nextKey = Math.max(this.#nextKey, key + 1);
     }
     for (const [key, bytes] of store.takeEntries(TABLES.sequences)) {
@@ -103,6 +108,33 @@ export class Producers {
     return this.#byId.size;
   }
 
+  /** How many sequences they have together. */
+  sequenceCount = 0;
+
+  /**
+   * Makes sure that there is room for one more. They are kept for long, so there is
+   * a limit to them.
+   *
+   * @throws {MomError} `storage_full`.
+   */
+  checkRoom(machine: string): void {
+    const count = this.#perMachine.get(machine) ?? 0;
+    if (
+      count < LIMITS.producersPerMachine && this.size < LIMITS.producers
+    ) return;
+    throw new MomError(
+      "storage_full",
+      `Cannot introduce another producer: machine "${machine}" has ${count} of ${LIMITS.producersPerMachine}, all have ${this.size} of ${LIMITS.producers}`,
+    );
+  }
+
+  #count({ sender }: Producer, more: number): void {
+    const { machine } = splitUser(sender);
+    const count = (this.#perMachine.get(machine) ?? 0) + more;
+    if (count > 0) this.#perMachine.set(machine, count);
+    else this.#perMachine.delete(machine);
+  }
+
   /**
    * The producer with that id; a new one if need be. That one is not stored before
    * it publishes: introducing costs nothing that lasts.
@@ -114,6 +146,7 @@ export class Producers {
     if (producer === undefined) {
       producer = new Producer(this.#nextKey++, id.slice(), sender, day);
       this.#byId.set(hex, producer);
+      this.#count(producer, 1);
     } else if (producer.sender !== sender || producer.lastSeenDay !== day) {
       producer.sender = sender;
       producer.lastSeenDay = day;
@@ -144,7 +177,8 @@ export class Producers {
 
   /** Forgets a producer that has ended. */
   forget(producer: Producer): void {
-    this.#byId.delete(producer.id.toHex());
+    if (this.#byId.delete(producer.id.toHex())) this.#count(producer, -1);
+    this.sequenceCount -= producer.sequences.size;
     for (const sequence of producer.sequences.values()) {
       this.#byLog.get(sequence.log)?.delete(sequence);
       this.#commits.removed(sequence);
@@ -163,6 +197,7 @@ export class Producers {
   forgetLog(log: number): void {
     for (const sequence of this.#byLog.get(log) ?? []) {
       sequence.producer.sequences.delete(log);
+      this.sequenceCount--;
       this.#commits.removed(sequence);
     }
     this.#byLog.delete(log);
@@ -181,6 +216,7 @@ export class Producers {
   }
 
   #add(sequence: Sequence): void {
+    this.sequenceCount++;
     sequence.producer.sequences.set(sequence.log, sequence);
     const same = this.#byLog.get(sequence.log);
     if (same !== undefined) same.add(sequence);

@@ -166,6 +166,7 @@ export class Publishing {
     // A batch that has begun is finished: a refusal would cover what is stored.
     const hasBegun = known > 0;
     const { length } = message.batch;
+    if (!hasBegun) this.#state.checkReaders(message.topic);
     if (!hasBegun && !this.#state.store.canAppend(length)) {
       this.#state.noteRefused(length);
       throw new MomError(
@@ -187,10 +188,13 @@ export class Publishing {
       );
     }
     const { size } = producer.sequences;
-    if (size < LIMITS.topicsPerProducer) return;
+    const { sequenceCount } = this.#state.producers;
+    if (
+      size < LIMITS.topicsPerProducer && sequenceCount < LIMITS.sequences
+    ) return;
     throw new MomError(
       "storage_full",
-      `Cannot publish to another topic: this producer has published to ${size}, which is the most`,
+      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all together to ${sequenceCount} of ${LIMITS.sequences}`,
     );
   }
 
@@ -284,6 +288,7 @@ export class Publishing {
     if (rest.sequence === message.firstSequence) rest.offset = base;
     else if (base !== rest.end) rest.offset = null;
     rest.end = base + count;
+    state.appends++;
     rest.sequence += count;
     rest.count -= count;
     rest.body = rest.body.subarray(body.length);
@@ -305,8 +310,9 @@ export class Publishing {
 
   /** The topic, with all rows that it is to have. */
   #topicFor(job: Job): Topic {
-    const { topics } = this.#state;
-    const stampMs = this.#state.stampMs();
+    const { topics, store } = this.#state;
+    // The time of the whole group: no clock is read for each record.
+    const stampMs = store.openTime;
     const name = job.message.topic;
     const topic = topics.get(name) ?? topics.create(name, stampMs);
     topics.touch(topic, stampMs);

@@ -6,6 +6,7 @@
  */
 
 import { MomError } from "../../protocol/errors.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import { DIRECT_MACHINE } from "../../protocol/names.ts";
 import type { Logger } from "../../program/log.ts";
 import type { BrokerStore } from "./broker_store.ts";
@@ -36,6 +37,8 @@ export class State {
   readonly store: BrokerStore;
   readonly commits: Commits;
   readonly totals: Totals;
+  /** Batches appended since the start. */
+  appends = 0;
   readonly topics: Topics;
   readonly producers: Producers;
   readonly machines: Machines;
@@ -47,6 +50,10 @@ export class State {
   readonly logger: Logger;
   /** Takes a defect that the core cannot go on from. */
   readonly onDefect: (error: unknown) => void;
+  /** Subscriptions, those that ended and have something pending too. */
+  subscriptionCount = 0;
+  /** Pairs of user and topic. */
+  readerCount = 0;
   readonly #userCounts = new Map<string, number>();
   #refusedBytes = 0;
   #nextSubscriptionKey = 1;
@@ -156,6 +163,7 @@ export class State {
     const subscription = new Subscription(key, user, wish, position);
     user.subscriptions.set(subscription.filter, subscription);
     this.filters.add(subscription);
+    this.subscriptionCount++;
     this.commits.changed(subscription);
     return subscription;
   }
@@ -188,6 +196,25 @@ export class State {
       if (has !== true) this.addRow(subscription, topic, Infinity);
     }
     topic.matchedVersion = this.filters.version;
+  }
+
+  /**
+   * Makes sure that there is room for the readers that a topic would get.
+   *
+   * @throws {MomError} `storage_full`.
+   */
+  checkReaders(name: string): void {
+    if (this.readerCount < LIMITS.readers) return;
+    const topic = this.topics.get(name);
+    if (topic?.matchedVersion === this.filters.version) return;
+    const isNew = this.filters.match(name).some(({ user }) =>
+      topic === undefined || !user.readers.has(topic.log)
+    );
+    if (!isNew) return;
+    throw new MomError(
+      "storage_full",
+      `Cannot publish to "${name}": this broker keeps ${this.readerCount} pairs of user and topic, which is the most`,
+    );
   }
 
   /** Lets a subscription claim a topic from `begin` on (within what is there). */
@@ -254,16 +281,19 @@ export class State {
       this.filters.delete(subscription);
     }
     user.ended.delete(subscription);
+    if (!subscription.isGone) this.subscriptionCount--;
     this.commits.removed(subscription);
   }
 
   #addReader(reader: Reader): void {
     reader.user.readers.set(reader.topic.log, reader);
     reader.topic.readers.push(reader);
+    this.readerCount++;
   }
 
   #removeReader(reader: Reader): void {
     if (reader.isGone) return;
+    this.readerCount--;
     const { user, topic } = reader;
     user.readers.delete(topic.log);
     user.flow?.behind.delete(reader);
@@ -284,6 +314,7 @@ export class State {
       const subscription = loadSubscription(key, bytes, users);
       subscriptions.set(key, subscription);
       if (subscription.endPosition === null) this.filters.add(subscription);
+      this.subscriptionCount++;
       this.#nextSubscriptionKey = Math.max(this.#nextSubscriptionKey, key + 1);
     }
     for (const [key, bytes] of this.store.takeEntries(TABLES.readers)) {

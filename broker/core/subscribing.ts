@@ -39,7 +39,7 @@ export class Subscribing {
   subscribe(session: Session, message: Subscribe): void | Promise<void> {
     const { user } = flowOf(session, message.ref);
     checkFilter(message.filter);
-    checkNew(user, message.filter);
+    checkNew(this.#state, user, message.filter);
     if (message.from === "time") return this.#fromTime(session, message, user);
     this.#begin(session, message, user, (topic) => this.#start(topic, message));
   }
@@ -86,7 +86,7 @@ export class Subscribing {
     }
     // The user may have left, ended, or asked for the same meanwhile.
     if (flowOf(session, message.ref).user !== user) return;
-    checkNew(user, message.filter);
+    checkNew(this.#state, user, message.filter);
     // A topic that came meanwhile began after any time that is not in the future.
     this.#begin(session, message, user, (topic) => starts.get(topic) ?? 0);
   }
@@ -97,10 +97,12 @@ export class Subscribing {
     user: User,
     startOf: (topic: Topic) => number,
   ): void {
-    const subscription = this.#state.createSubscription(user, message);
     // A filter with wildcards gets its rows with the messages: they may be many.
     const isEager = message.from !== "now" || isExactFilter(message.filter);
-    for (const topic of isEager ? this.#matching(message.filter) : []) {
+    const topics = isEager ? [...this.#matching(message.filter)] : [];
+    checkReaders(this.#state, user, topics);
+    const subscription = this.#state.createSubscription(user, message);
+    for (const topic of topics) {
       const reader = this.#state.addRow(subscription, topic, startOf(topic));
       this.#deliveries.reachBack(reader);
     }
@@ -137,20 +139,37 @@ export class Subscribing {
   }
 }
 
-function checkNew(user: User, filter: string): void {
-  if (!user.subscriptions.has(filter)) return checkRoom(user);
+function checkNew(state: State, user: User, filter: string): void {
+  if (!user.subscriptions.has(filter)) return checkRoom(state, user);
   throw new MomError(
     "already_subscribed",
     `Cannot subscribe "${user.id}": already subscribed to "${filter}"`,
   );
 }
 
-/** What ended counts while something of it is pending: it is kept as long. */
-function checkRoom(user: User): void {
-  const count = user.subscriptions.size + user.ended.size;
-  if (count < LIMITS.subscriptionsPerUser) return;
+/** Each topic that is reached back to has a set of offsets for each user. */
+function checkReaders(
+  state: State,
+  user: User,
+  topics: readonly Topic[],
+): void {
+  const count = state.readerCount + topics.length;
+  if (count <= LIMITS.readers) return;
   throw new MomError(
     "storage_full",
-    `Cannot subscribe "${user.id}": it has ${count} subscriptions, which is the most`,
+    `Cannot subscribe "${user.id}": this broker would keep ${count} pairs of user and topic, at most ${LIMITS.readers}`,
+  );
+}
+
+/** What ended counts while something of it is pending: it is kept as long. */
+function checkRoom(state: State, user: User): void {
+  const count = user.subscriptions.size + user.ended.size;
+  const { subscriptionCount, readerCount } = state;
+  const isRoom = count < LIMITS.subscriptionsPerUser &&
+    subscriptionCount < LIMITS.subscriptions && readerCount < LIMITS.readers;
+  if (isRoom) return;
+  throw new MomError(
+    "storage_full",
+    `Cannot subscribe "${user.id}": it has ${count} of ${LIMITS.subscriptionsPerUser} subscriptions, all users ${subscriptionCount} of ${LIMITS.subscriptions}, in ${readerCount} of ${LIMITS.readers} topics`,
   );
 }

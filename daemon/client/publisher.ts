@@ -106,6 +106,8 @@ export class Publisher {
   /** Sent and not answered at all. */
   #windowBytes = 0;
   #isFlushQueued = false;
+  /** When the first record of those was published that the next flush sends. */
+  #turnMs = 0;
   #isDraining = false;
   #onIdle: (() => void) | null = null;
   #failure: MomError | null = null;
@@ -340,14 +342,20 @@ export class Publisher {
     options: PublishOptions,
     terms: BatchTerms,
   ): SingleCallers {
-    // The clock is read for the first record of a batch, and while nothing can be sent.
+    // The clock is read for the first record of a turn, and while nothing can be sent.
     const beganMs = queue.openSinceMs;
     const isAway = this.#peer === null;
-    const nowMs = beganMs === null || isAway
-      ? this.#clock.monotonicMs()
-      : beganMs;
+    if (!this.#isFlushQueued || isAway) {
+      this.#turnMs = this.#clock.monotonicMs();
+    }
+    const nowMs = this.#turnMs;
     if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) queue.seal();
     const callers = queue.append(value, options.headers, terms, nowMs);
+    if (queue.openSinceMs === null) {
+      // A full batch: whoever publishes much in one turn lets the others begin.
+      this.#flush();
+      this.#peer?.flush();
+    }
     this.#flushSoon();
     return callers;
   }

@@ -91,8 +91,8 @@ export class PublishWait extends Deadline {
 
 /** A caller for each record. */
 export class SingleCallers implements Callers {
-  readonly #resolves: ((receipt: Receipt) => void)[] = [];
-  readonly #rejects: ((error: MomError) => void)[] = [];
+  /** Resolve and reject of each in turn: where topics alternate there is a batch for every record. */
+  readonly #settlers: ((result: never) => void)[] = [];
   #waits: PublishWait[] | null = null;
 
   /** Adds the caller of the next record. */
@@ -100,8 +100,7 @@ export class SingleCallers implements Callers {
     resolve: (receipt: Receipt) => void,
     reject: (error: MomError) => void,
   ): void {
-    this.#resolves.push(resolve);
-    this.#rejects.push(reject);
+    this.#settlers.push(resolve, reject);
   }
 
   /** Adds a limit on the wait of a caller. */
@@ -110,15 +109,16 @@ export class SingleCallers implements Callers {
   }
 
   resolve(answer: Answer): void {
-    const resolves = this.#resolves;
-    for (let i = 0; i < resolves.length; i++) {
-      resolves[i]!(receiptOf(answer, i));
+    const settlers = this.#settlers;
+    for (let i = 0; i < settlers.length; i += 2) {
+      settlers[i]!(receiptOf(answer, i >> 1) as never);
     }
     this.#release();
   }
 
   reject(error: MomError): void {
-    for (const reject of this.#rejects) reject(error);
+    const settlers = this.#settlers;
+    for (let i = 1; i < settlers.length; i += 2) settlers[i]!(error as never);
     this.#release();
   }
 

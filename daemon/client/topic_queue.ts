@@ -42,17 +42,26 @@ interface OpenBatch {
   readonly tag: Outgoing;
 }
 
-/** A batch is closed when it has so many bytes. */
-const BATCH_BYTES = 256 * 1024;
+/**
+ * A batch is closed when it has so many bytes, with a last record of a few more: then
+ * it is one item in the broker's journal, not two.
+ */
+const BATCH_BYTES = 52 * 1024;
+const LAST_RECORD_BYTES = 3 * 1024;
 /** What fits a frame beside one largest message, with room for names and heads. */
 const BATCH_BYTES_MIN = 32 * 1024;
 /** Buffers that wait for a next batch. */
 const BUFFERS_KEPT = 64;
+/** Small batches share memory: to give each its own would take longer than to fill it. */
+const SLAB_BYTES = 64 * 1024;
+const SMALL_BYTES = 2 * 1024;
 
 /** Buffers that batches are laid into; lent, not owned, so that many topics cost little. */
 export class BufferPool {
   readonly #free: RecordBuffer[] = [];
   #messageBytesMax: number;
+  #slab = new Uint8Array(0);
+  #slabAt = 0;
 
   /** @param messageBytesMax Largest size of a message. */
   constructor(messageBytesMax: number) {
@@ -75,6 +84,21 @@ export class BufferPool {
   lend(): RecordBuffer {
     return this.#free.pop() ??
       new RecordBuffer({ messageBytesMax: this.#messageBytesMax });
+  }
+
+  /** What was laid into a buffer, in memory that stays; the buffer is empty afterwards. */
+  take(buffer: RecordBuffer): Uint8Array<ArrayBuffer> {
+    const { length } = buffer;
+    if (length > SMALL_BYTES) return buffer.take();
+    if (this.#slab.length - this.#slabAt < length) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#slabAt = 0;
+    }
+    const from = this.#slabAt;
+    this.#slabAt += length;
+    const bytes = this.#slab.subarray(from, this.#slabAt);
+    buffer.takeInto(bytes);
+    return bytes;
   }
 
   /** Takes a buffer back. */
@@ -154,7 +178,9 @@ export class TopicQueue {
     if (open.records.length < this.#pool.batchBytes) return open.callers;
     // A frame holds little beside one message of the largest size: what made the
     // batch too long travels alone.
-    return before === 0 ? this.#close(open) : this.#closeBefore(open, before);
+    const isOneItem = before === 0 ||
+      open.records.length <= this.#pool.batchBytes + LAST_RECORD_BYTES;
+    return isOneItem ? this.#close(open) : this.#closeBefore(open, before);
   }
 
   /** Closes the open batch, so that it waits to be sent. */
@@ -212,7 +238,7 @@ export class TopicQueue {
   #close(open: OpenBatch): SingleCallers {
     const { records, callers, tag } = open;
     const { count } = records;
-    this.#put(records.take(), count, tag);
+    this.#put(this.#pool.take(records), count, tag);
     this.#discard(open);
     return callers;
   }

@@ -116,7 +116,7 @@ _HELLO_SECONDS = 5.0
 _HELLO_FRAME = 4_096
 _FRAME_OVERHEAD = 65_536
 _MESSAGE_MAX = 8 * 1024 * 1024
-_ANNOUNCED_MAX = 1024 * 1024 * 1024
+_ANNOUNCED_MAX = 256 * 1024 * 1024
 _SAFE = 2**53 - 1
 _HEADERS_MAX = 16 * 1024
 _DEPTH_MAX = 64
@@ -1554,8 +1554,8 @@ class _Line(threading.Thread):
             raise MomError("bad_message", f"Cannot open: got {kind}")
         if message["version"] != _VERSION:
             raise MomError("protocol_version", f"Cannot speak {message['version']}")
-        if message["maxMessageBytes"] > _ANNOUNCED_MAX:
-            raise MomError("bad_message", "Cannot take messages beyond 1 GiB")
+        if not 1 <= message["maxMessageBytes"] <= _ANNOUNCED_MAX:
+            raise MomError("bad_message", "Cannot take messages of up to so many bytes")
         self._welcome = message
         self._frames.limit = message["maxMessageBytes"] + _FRAME_OVERHEAD
         self._due = time.monotonic() + _HELLO_SECONDS

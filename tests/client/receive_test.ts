@@ -232,6 +232,7 @@ Deno.test("ATTACH over a new connection lists what is unconfirmed and what is he
     ref: 1,
     number: 1,
     outcomes: [2, LOG + 1, 0, 1],
+    awaited: 1,
   });
 });
 

@@ -93,7 +93,7 @@ export const VALUES: readonly unknown[] = [
     ],
   },
 ];
-const SIZES = [0, 1, 254, 255, 256, 65_535, 65_536, 819_200, 8_388_608];
+const SIZES = [0, 1, 254, 255, 256, 65_535, 65_536, 8_388_608];
 const HEADERS = [
   ["text", "ä"],
   ["number", 2 ** 40],
@@ -473,10 +473,8 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       }
     })();
     const receiving = ana.take(count);
-    for (const moment of [count / 4, count / 2]) {
-      await eventually(`${moment} are published`, () => published >= moment);
-      await daemon.restart();
-    }
+    await eventually("half is published", () => published >= count / 2);
+    await daemon.restart();
     await Promise.all([publishing, echoing]);
     const came = await receiving;
     assert.deepEqual(came.map(({ value }) => value), range(count));
@@ -496,7 +494,6 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       await ben.publishMany(back, { many: count });
       const notes = new Notes();
       await notes.live(first, there, world);
-      await notes.live(await world.subject("ana"), there, world);
       const ana = await world.subject("ana");
       for (let one = await ana.receive(300); one !== null;) {
         notes.note(one);
@@ -506,7 +503,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       }
       // An acknowledgement whose answer never came was made, or it came again.
       const doubtful = notes.handed.size - notes.acknowledged.size;
-      assert.ok(doubtful <= 2, `${doubtful} have gone`);
+      assert.ok(doubtful <= 1, `${doubtful} have gone`);
       // What was on its way to be noted when it died was not acknowledged.
       assert.equal(notes.handed.size, count);
       const came: unknown[] = [];
@@ -517,12 +514,12 @@ export const BEHAVIOURS: readonly Behaviour[] = [
       const { receipts } = notes;
       assert.deepEqual(came, [...new Set(came)], "nothing came twice");
       assert.deepEqual(came.filter((one) => receipts.has(one)), [...receipts]);
-      assert.ok(came.length <= receipts.size + 2, "and nothing else came");
+      assert.ok(came.length <= receipts.size + 1, "and nothing else came");
     },
   ],
 ];
 
-/** What an app that is killed again and again was told. */
+/** What an app that is killed was told. */
 class Notes {
   /** Published with a receipt, in order. */
   readonly receipts = new Set<unknown>();

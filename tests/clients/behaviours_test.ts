@@ -18,7 +18,8 @@ const CASTS: readonly Cast[] = python === null
 
 Deno.test(`[O-18] every client behaves as one table says`, async (t) => {
   await using world = await World.start(python);
-  for (const cast of CASTS) {
+  for (const [round, cast] of CASTS.entries()) {
+    world.round = round;
     for (const [index, [sentence, see]] of TABLE.entries()) {
       world.begin(cast, `${index}`);
       await t.step(`${cast.subject}: ${sentence}`, () => see(world));

@@ -221,6 +221,8 @@ export class World implements AsyncDisposable {
   #cast: Cast = { subject: "TypeScript", partner: "TypeScript" };
   /** Names of one behaviour are not those of another. */
   #prefix = "";
+  /** How many casts there were before this one. */
+  round = 0;
 
   private constructor(cluster: Cluster, python: Python | null) {
     this.cluster = cluster;

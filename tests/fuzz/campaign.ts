@@ -1,6 +1,6 @@
 /**
  * Many frames against all that takes frames: the codec, broker and daemon from
- * opening to store, and the app's side of the wire. Equal seeds send equal frames.
+ * opening to store, a daemon's link, and the app's side of the wire. Equal seeds send equal frames.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { drawMessages, type Fields } from "./arbitraries.ts";
 import { attackClients, HOSTILE_EPOCH } from "./client_attack.ts";
 import { checkContent, checkCutting } from "./codec_target.ts";
 import { bendContent, bendFields, contentOf } from "./mutations.ts";
+import { attackLinks } from "./link_attack.ts";
 import { attackServer } from "./server_attack.ts";
 import { Stage, type Victim } from "./stage.ts";
 
@@ -35,8 +36,9 @@ const ROUND = 50_000;
 const POOL = 2_000;
 /** Shares of a round; the codec has the rest. */
 const SHARES = { broker: 0.22, daemon: 0.2 };
-/** To apps, in each fourth round: they wait a lot. */
+/** To apps, and to daemons over their links, in each fourth round: they wait a lot. */
 const CLIENT_FRAMES = 2_400;
+const LINK_FRAMES = 2_400;
 
 /** Runs it. Fails at the first frame that does what none may do. */
 export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
@@ -63,13 +65,16 @@ async function runRound(
     const clients = isFirst
       ? attackClients({ frames: CLIENT_FRAMES, random: random.fork(), pool })
       : Promise.resolve(0);
+    const links = isFirst
+      ? attackLinks({ frames: LINK_FRAMES, random: random.fork(), pool })
+      : Promise.resolve(0);
     await using stage = await Stage.open();
     for (const victim of ["broker", "daemon"] as const) {
       await attack(stage, victim, frames, seed, report);
     }
     const rest = Math.ceil(frames * (1 - SHARES.broker - SHARES.daemon));
     attackCodec(rest, pool, random, report);
-    report.frames += await clients;
+    report.frames += await clients + await links;
   } catch (cause) {
     throw new Error(`It failed with --seed ${seed}`, { cause });
   }
