@@ -37,6 +37,7 @@ dict with str keys                  plain object
 from __future__ import annotations
 
 import collections
+import collections.abc
 import dataclasses
 import datetime
 import hashlib
@@ -84,15 +85,25 @@ __all__ = [
     "SharedValue",
 ]
 
-# Errors ------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------
 
-_RETRIABLE = frozenset({
-    "outbox_full",
-    "storage_full",
-    "store_unavailable",
-    "broker_unavailable",
-    "daemon_unavailable",
-})
+_CODES = frozenset(
+    (
+        "topic_invalid filter_invalid name_invalid option_invalid value_unsupported "
+        "message_too_large already_subscribed not_subscribed name_in_use "
+        "machine_in_use user_expired unauthorized protocol_version bad_frame "
+        "bad_message unsupported out_of_sequence outbox_full storage_full "
+        "store_unavailable broker_unavailable daemon_unavailable outcome_unknown "
+        "data_in_use data_version data_damaged closed exists unknown_name destroyed "
+        "lease_lost timed_out internal "
+    ).split()
+)
+_RETRIABLE = frozenset(
+    (
+        "outbox_full storage_full store_unavailable broker_unavailable "
+        "daemon_unavailable"
+    ).split()
+)
 
 
 class MomError(Exception):
@@ -100,15 +111,16 @@ class MomError(Exception):
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
-        self.code = code
+        #: One of the table; what a later version may send counts as "internal".
+        self.code = code if code in _CODES else "internal"
         #: Whether the same call may succeed later.
-        self.retriable = code in _RETRIABLE
+        self.retriable = self.code in _RETRIABLE
 
     def __str__(self) -> str:
         return f"{self.code}: {self.args[0]}"
 
 
-# Limits (PROTOCOL 2, 3, 4, 8 and the README) --------------------------------------
+# Limits (PROTOCOL 2, 3, 4, 8 and the README) ------------------------------------
 
 _VERSION = 1
 _SOFTWARE = "mom-python/0.1.0"
@@ -127,7 +139,8 @@ _ANSWERS_MAX = 1024 * 1024
 _EVENTS_MAX = 100
 _PATIENCE = 2.6
 _RECONNECT_MIN, _RECONNECT_MAX, _RECONNECT_SETTLED = 0.1, 5.0, 1.0
-_BATCH_BYTES, _BATCH_MIN = 256 * 1024, 32 * 1024
+# One item in the broker's journal.
+_BATCH_BYTES, _BATCH_MIN = 52 * 1024, 32 * 1024
 _SEND_WINDOW = 32 * 1024 * 1024
 _CREDIT_MIN, _CREDIT_MAX = 256 * 1024, 4 * 1024 * 1024
 _DELIVER_COST = 32
@@ -135,7 +148,7 @@ _QUICK_SECONDS = 0.1
 _ACK_RANGES = 1_024
 _USER_REF = 1
 
-# Values ---------------------------------------------------------------------------
+# Values -------------------------------------------------------------------------
 
 #: What JavaScript calls undefined. It is falsy.
 UNDEFINED: Any = cbor2.undefined
@@ -468,6 +481,8 @@ HeaderValue = Union[str, int, float, bool, bytes]
 
 
 def _encode_headers(headers: Optional[Mapping[str, HeaderValue]]) -> bytes:
+    is_mapping = headers is None or isinstance(headers, collections.abc.Mapping)
+    _require(is_mapping, "headers", "a mapping")
     if not headers:
         return b"\xf6"
     plain: Dict[str, HeaderValue] = {}
@@ -542,7 +557,7 @@ def _record_end(batch: bytes, at: int) -> Tuple[int, int]:
     return reader.at, reader.at + size
 
 
-# Names, topics, addresses, tokens -------------------------------------------------
+# Names, topics, addresses, tokens -----------------------------------------------
 
 _FORBIDDEN = r"\x00-\x20\x7f-\x9f.:!\ud800-\udfff"
 _BAD_TOPIC = re.compile(f"[{_FORBIDDEN}+#]")
@@ -607,7 +622,8 @@ def _parse_address(text: str) -> _Address:
     _require(isinstance(text, str), "address", "a str, HOST:PORT or unix:PATH")
     if text.startswith("unix:") and len(text) > 5 and "\0" not in text:
         return text[5:]
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w-]+)\]|([^\s/@?#\\\[\]:]+)):(\d{1,5})", text)
+    host = r"(?:\[([0-9a-fA-F:.%\w-]+)\]|([^\s/@?#\\\[\]:]+))"
+    found = re.fullmatch(host + r":(\d{1,5})", text)
     if found is None or int(found.group(3)) > 65_535:
         raise MomError(
             "option_invalid",
@@ -651,7 +667,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{16,512}")
 
 
 def _find_token(address: _Address) -> Optional[str]:
-    """What this operating-system user's programs have for an address (PROTOCOL 3.10)."""
+    """What this system user's programs have for an address (PROTOCOL 3.10)."""
     if isinstance(address, str):
         return _read_token(f"{address}.token")
     host, port = address
@@ -688,7 +704,7 @@ def _check_token(token: str, origin: str) -> str:
     return token
 
 
-# Messages and frames (PROTOCOL 2 and 10) ------------------------------------------
+# Messages and frames (PROTOCOL 2 and 10) ----------------------------------------
 
 
 def _is_uint(value: Any) -> bool:
@@ -872,7 +888,7 @@ class _FrameReader:
             del data[:at]
 
 
-# What is handed over ----------------------------------------------------------------
+# What is handed over ------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -951,7 +967,7 @@ class Message:
         return f"<Message {self.topic} {self.offset} from {self.sender}>"
 
 
-# Acknowledgements (PROTOCOL 7) -------------------------------------------------------
+# Acknowledgements (PROTOCOL 7) --------------------------------------------------
 
 _HELD, _DELIVERED, _EXPIRED, _UNDECODABLE = 0, 2, 3, 4
 
@@ -1064,7 +1080,7 @@ class _Acks:
             self.unconfirmed -= count
 
 
-# Deliveries (PROTOCOL 6) ---------------------------------------------------------------
+# Deliveries (PROTOCOL 6) --------------------------------------------------------
 
 
 class _Window:
@@ -1135,7 +1151,7 @@ class _Inbound:
         self.at = 0
 
 
-# Publishing (PROTOCOL 8) ------------------------------------------------------------------
+# Publishing (PROTOCOL 8) --------------------------------------------------------
 
 
 class _Stream:
@@ -1147,6 +1163,8 @@ class _Stream:
         self.accepted = 0
         #: Highest sequence that was given out.
         self.end = 0
+        #: Highest sequence that was sent on this connection and may be answered.
+        self.sent = 0
         #: How often the store had been replaced when it answered last.
         self.replacements = replacements
 
@@ -1156,12 +1174,14 @@ class _Batch:
 
     def __init__(
         self,
+        order: int,
         stream: _Stream,
         count: int,
         data: bytes,
         is_wanted: bool,
         expires_at: Optional[float],
     ):
+        self.order = order
         self.stream = stream
         self.first = stream.end + 1
         self.last = stream.end = stream.end + count
@@ -1202,7 +1222,7 @@ class _Call:
         self.error = error
 
 
-# The connection (PROTOCOL 3, 4 and 12) --------------------------------------------------
+# The connection (PROTOCOL 3, 4 and 12) ------------------------------------------
 
 #: The user is gone, or somebody else's: the handle is at its end.
 _FINAL_LATER = {"unauthorized", "protocol_version", "name_in_use", "user_expired"}
@@ -1366,7 +1386,9 @@ class _Line(threading.Thread):
     def _select(self, seconds: float, wants_write: bool = False) -> Set[str]:
         """What is ready: "read", "write"."""
         if self._socket is not None:
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0)
+            wanted = selectors.EVENT_READ
+            if wants_write:
+                wanted |= selectors.EVENT_WRITE
             self._selector.modify(self._socket, wanted)
         ready = set()
         for key, mask in self._selector.select(max(0.0, min(seconds, 3600.0))):
@@ -1556,6 +1578,8 @@ class _Line(threading.Thread):
             raise MomError("protocol_version", f"Cannot speak {message['version']}")
         if not 1 <= message["maxMessageBytes"] <= _ANNOUNCED_MAX:
             raise MomError("bad_message", "Cannot take messages of up to so many bytes")
+        if not 1 <= message["epoch"] < 2**32:
+            raise MomError("bad_message", f"Cannot know epoch {message['epoch']}")
         self._welcome = message
         self._frames.limit = message["maxMessageBytes"] + _FRAME_OVERHEAD
         self._due = time.monotonic() + _HELLO_SECONDS
@@ -1645,7 +1669,7 @@ def _as_error(message: _Wire) -> MomError:
     return MomError(message["code"], message["message"])
 
 
-# The handle -----------------------------------------------------------------------------
+# The handle ---------------------------------------------------------------------
 
 Start = Union[str, int, datetime.datetime]
 
@@ -1710,7 +1734,14 @@ class Mom:
         self._subscriptions: Dict[str, Optional[_Wire]] = {}
         # Publishing.
         self._streams: Dict[str, _Stream] = {}
-        self._batches: List[_Batch] = []
+        #: All that have no final answer, by their place in the order of publishing.
+        self._batches: Dict[int, _Batch] = {}
+        self._orders = 0
+        #: Those that wait to be sent, in that order, and those that were, by request.
+        self._unsent: Deque[_Batch] = collections.deque()
+        self._asked: Dict[int, _Batch] = {}
+        #: Bytes that were sent and not answered at all.
+        self._in_flight = 0
         self._replacements = 0
         self._probe: Optional[int] = None
         self._server_level = "daemon"
@@ -1797,6 +1828,8 @@ class Mom:
     ) -> List[Receipt]:
         """Publishes many values to one topic, in their order, a receipt for each. If
         one of them cannot be sent none is. Options and errors as ``publish``."""
+        is_one = isinstance(values, (str, bytes, collections.abc.Mapping))
+        _require(not is_one, "values", "a list or the like")
         options = {"level": level, "headers": headers, "expires": expires}
         return self._publish(topic, list(values), timeout=timeout, **options)
 
@@ -1832,14 +1865,9 @@ class Mom:
         with self._lock:
             self._check_open()
             batches = self._enqueue(topic, records, level == "broker", expires_at)
-            try:
-                self._pump()
-                outcome = self._wait(
-                    began, timeout, lambda: all(batch.is_done for batch in batches)
-                )
-            finally:
-                for batch in batches:
-                    batch.is_given_up = True
+            self._pump()
+            waiting = collections.deque(batches)
+            outcome = self._wait(began, timeout, lambda: _are_done(waiting))
             if outcome != "done":
                 raise self._no_receipt(topic, batches, outcome)
             return _receipts(batches)
@@ -1877,46 +1905,42 @@ class Mom:
                 size += len(records[end])
                 end += 1
             data = records[at] if end == at + 1 else b"".join(records[at:end])
-            batches.append(_Batch(stream, end - at, data, is_wanted, expires_at))
+            self._orders += 1
+            order, count = self._orders, end - at
+            batch = _Batch(order, stream, count, data, is_wanted, expires_at)
+            self._batches[order] = batch
+            batches.append(batch)
             at = end
-        self._batches += batches
+        self._unsent += batches
         return batches
 
     def _pump(self) -> None:
         """Sends what waits, in the order of publishing."""
-        if not self._line.is_up or self._probe is not None:
-            return
-        window = sum(
-            len(batch.data)
-            for batch in self._batches
-            if batch.request is not None and not batch.is_noted
-        )
-        #: The last batch before this one, of each topic.
-        before: Dict[str, _Batch] = {}
-        for batch in self._batches:
-            stream = batch.stream
-            if batch.request is None:
-                if window > _SEND_WINDOW:
-                    return
-                window += len(batch.data)
-                self._send_batch(batch, before.get(stream.topic))
-                if self._probe is not None:
-                    return
-            before[stream.topic] = batch
+        while self._unsent and self._line.is_up and self._probe is None:
+            if self._in_flight > _SEND_WINDOW:
+                return
+            batch = self._unsent.popleft()
+            if batch.order in self._batches:
+                self._send_batch(batch)
 
-    def _send_batch(self, batch: _Batch, before: Optional[_Batch]) -> None:
+    def _send_batch(self, batch: _Batch) -> None:
         stream = batch.stream
-        known = stream.accepted
-        if before is not None:
-            known = max(known, before.last)
+        known = max(stream.accepted, stream.sent)
         # What is known to be there may lie behind a batch that is sent again.
         batch.previous = min(known, batch.first - 1)
+        stream.sent = batch.last
         batch.request = self._next_request()
         batch.sendings += 1
+        self._asked[batch.request] = batch
+        self._in_flight += len(batch.data)
         attributes = None
         if batch.expires_at is not None:
             left = math.floor((batch.expires_at - time.monotonic()) * 1000)
             attributes = {1: max(0, left)}
+        # How far a store that was replaced has come is not known: nothing overtakes
+        # the question.
+        if stream.replacements != self._replacements:
+            self._probe = batch.request
         self._line.send({
             "type": "PUBLISH",
             "request": batch.request,
@@ -1929,44 +1953,57 @@ class Mom:
             "batch": batch.data,
             "wanted": 1 if batch.is_wanted else None,
         })
-        # How far a store that was replaced has come is not known: nothing overtakes
-        # the question.
-        if stream.replacements != self._replacements:
-            self._probe = batch.request
 
-    def _find_batch(self, request: Optional[int]) -> Optional[_Batch]:
-        for batch in self._batches:
-            if batch.request == request:
-                return batch
-        return None
+    def _recall(self, batch: _Batch) -> None:
+        """A batch that was sent waits for no answer to that sending any more."""
+        if batch.request is None:
+            return
+        self._asked.pop(batch.request, None)
+        if not batch.is_noted:
+            self._in_flight -= len(batch.data)
+        batch.request = None
+        batch.is_noted = False
+
+    def _settle(self, batch: _Batch) -> None:
+        self._recall(batch)
+        self._batches.pop(batch.order, None)
 
     def _on_receipt(self, message: _Wire) -> None:
-        batch = self._find_batch(message["request"])
+        batch = self._asked.get(message["request"])
         if batch is None:
             return
         self._probed(batch)
         batch.stream.accepted = max(batch.stream.accepted, batch.last)
-        if message["level"] == 0 and batch.is_wanted:
-            batch.is_noted = True
-        else:
+        if message["level"] != 0 or not batch.is_wanted:
+            self._settle(batch)
             level = "broker" if message["level"] == 1 else "daemon"
-            self._batches.remove(batch)
             batch.answer = (level, message["offset"])
+        elif not batch.is_noted:
+            batch.is_noted = True
+            self._in_flight -= len(batch.data)
         self._pump()
 
     def _on_publish_error(self, message: _Wire) -> None:
-        batch = self._find_batch(message["request"])
+        batch = self._asked.get(message["request"] or 0)
         if batch is None:
             return
         last: Any = (message["details"] or {}).get("last")
+        is_probe = batch.request == self._probe
         if message["code"] == "out_of_sequence" and _is_uint(last):
             self._send_again(batch, last)
         else:
             # Its numbers become a hole (PROTOCOL 8.8).
-            self._batches.remove(batch)
+            self._settle(batch)
             batch.error = _as_error(message)
-        self._probed(batch)
+            pending = self._pending_of(batch.stream)
+            sent = [one.last for one in pending if one.request is not None]
+            batch.stream.sent = max(sent, default=0)
+        if is_probe:
+            self._probed_by(batch.stream)
         self._pump()
+
+    def _pending_of(self, stream: _Stream) -> List[_Batch]:
+        return [batch for batch in self._batches.values() if batch.stream is stream]
 
     def _send_again(self, refused: _Batch, last: int) -> None:
         """Everything behind ``last`` goes out again, in order (PROTOCOL 8.3)."""
@@ -1981,21 +2018,30 @@ class Mom:
             stream.replacements = self._replacements
             if last < stream.accepted:
                 self._tell_lost(stream.topic, stream.accepted - last)
-        stream.accepted = last
-        for batch in [one for one in self._batches if one.stream is stream]:
-            batch.request = None
-            batch.is_noted = False
+        stream.accepted, stream.sent = last, 0
+        for batch in self._pending_of(stream):
+            self._recall(batch)
             # A daemon that has a batch does not say whether the broker has it too.
             if batch.last <= last and (
                 self._server_level == "broker" or not batch.is_wanted
             ):
-                self._batches.remove(batch)
+                self._settle(batch)
                 batch.answer = (self._server_level, None)
+        self._line_up()
+
+    def _line_up(self) -> None:
+        """Something goes out again: all that waits, in the order of publishing."""
+        waiting = [one for one in self._batches.values() if one.request is None]
+        self._unsent = collections.deque(waiting)
 
     def _probed(self, batch: _Batch) -> None:
-        if self._probe is not None and batch.request in (self._probe, None):
-            self._probe = None
-            batch.stream.replacements = self._replacements
+        if batch.request == self._probe:
+            self._probed_by(batch.stream)
+
+    def _probed_by(self, stream: _Stream) -> None:
+        """The other side has told how far it has come in a topic."""
+        self._probe = None
+        stream.replacements = self._replacements
 
     def _no_receipt(
         self, topic: str, batches: List[_Batch], outcome: str
@@ -2009,9 +2055,10 @@ class Mom:
             why = f"{self._failure}"
         if outcome != "late":
             # What was never given to a connection is taken back.
-            for batch in unsent:
-                if batch in self._batches:
-                    self._batches.remove(batch)
+            for batch in batches:
+                batch.is_given_up = True
+                if batch.sendings == 0:
+                    self._settle(batch)
             if len(unsent) == len(batches):
                 if outcome == "away":
                     return MomError(
@@ -2025,7 +2072,7 @@ class Mom:
         )
 
     def _is_idle(self) -> bool:
-        return all(batch.is_given_up for batch in self._batches)
+        return all(batch.is_given_up for batch in self._batches.values())
 
     # Subscribing.
 
@@ -2064,23 +2111,24 @@ class Mom:
             "manual": manual,
             "echo": echo,
         }
+        is_new = True
         try:
             self._call(message, "already_subscribed", timeout)
         except MomError as error:
-            if error.code == "already_subscribed":
-                self._subscriptions[pattern] = message
-                if if_new:
-                    return False
-            raise
-        self._subscriptions[pattern] = message
-        return True
+            if error.code != "already_subscribed" or not if_new:
+                raise
+            is_new = False
+        with self._lock:
+            self._subscriptions[pattern] = message
+        return is_new
 
     def unsubscribe(self, pattern: str, *, timeout: Optional[float] = None) -> None:
         """Ends a subscription at this moment: what was published before is still
         received. Raises ``not_subscribed`` and the errors of ``subscribe``."""
         self._check_open()
         _check_filter(pattern)
-        self._subscriptions[pattern] = None
+        with self._lock:
+            self._subscriptions[pattern] = None
         message = {"type": "UNSUBSCRIBE", "ref": _USER_REF, "filter": pattern}
         self._call(message, "not_subscribed", timeout)
 
@@ -2256,8 +2304,9 @@ class Mom:
         What was not received is not lost. May be called twice."""
         with self._lock:
             was_open = self._refusal is None
-            closed = self._closed_error("it is closed")
-            self._refusal = self._refusal or closed
+            if self._refusal is None:
+                self._refusal = self._closed_error("it is closed")
+                self._is_closing = True
             if was_open:
                 due = time.monotonic() + _CLOSE_SECONDS
                 self._inbound.clear()
@@ -2268,8 +2317,10 @@ class Mom:
                 call = self._begin({"type": "DETACH", "ref": _USER_REF}, None)
                 # Whatever the answer is, nothing can be done about it any more.
                 self._until(due, lambda: call.is_done)
-            self._end(self._refusal)
-        self._line.join(_CLOSE_SECONDS)
+            if was_open or not self._is_closing:
+                self._end(self._refusal)
+        # A second call waits for the first.
+        self._line.join(2 * _CLOSE_SECONDS)
 
     def destroy(self, *, timeout: Optional[float] = None) -> None:
         """Ends the user with its subscriptions and all that waits for it, and the
@@ -2434,7 +2485,8 @@ class Mom:
                     raise MomError(
                         "daemon_unavailable",
                         f'Cannot connect to "{self._line.address}": no success within '
-                        f"{self._reconnect_timeout} s; {_reason_text(self._line.reason)}",
+                        f"{self._reconnect_timeout} s; "
+                        f"{_reason_text(self._line.reason)}",
                     )
         except BaseException:
             self._line.end()
@@ -2495,9 +2547,11 @@ class Mom:
         # What was pushed and not taken comes again.
         self._inbound.clear()
         self._probe = None
-        for batch in self._batches:
-            batch.request = None
-            batch.is_noted = False
+        for batch in self._batches.values():
+            self._recall(batch)
+        for stream in self._streams.values():
+            stream.sent = 0
+        self._line_up()
         for call in self._calls.values():
             call.due = math.inf
             if call.sendings > 0 and call.lost_at is None:
@@ -2555,6 +2609,13 @@ class Mom:
         self._events.append(event)
 
 
+def _are_done(waiting: Deque[_Batch]) -> bool:
+    """Whether all are done; those that are need not be looked at again."""
+    while waiting and waiting[0].is_done:
+        waiting.popleft()
+    return not waiting
+
+
 def _receipts(batches: List[_Batch]) -> List[Receipt]:
     receipts: List[Receipt] = []
     for batch in batches:
@@ -2608,7 +2669,7 @@ def _no_answer(why: str) -> MomError:
     return MomError("outcome_unknown", f"Cannot tell whether it was done: {why}")
 
 
-# Coordinators (coordinator/PROTOCOL.md) -----------------------------------------------
+# Coordinators (coordinator/PROTOCOL.md) -----------------------------------------
 
 _NAME_BYTES = 200
 _OPEN_WAITS, _OPEN_OTHERS = 192, 64
@@ -2616,6 +2677,8 @@ _REQUEST_SECONDS = 30.0
 _RECORD_SECONDS = 7 * 24 * 60 * 60.0
 _IDLE_LEASES, _IDLE_SECONDS = 10, 60.0
 _REOPEN_SECONDS = 0.25
+#: After so long without an answer a request is sent again for the first time.
+_RESEND_SECONDS = 1.0
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,24}")
 #: Operations that do no harm if executed once more.
 _REPEATABLE = {"hello", "leave", "semaphore_wait", "semaphore_cancel", "value_read"}
@@ -2797,7 +2860,9 @@ class _Shard:
         now = time.monotonic()
         lease = self._client._lease
         for operation in list(self._sent.values()):
-            if now - operation.last_sent >= lease:
+            # The answer may be long in coming, or be lost: less often each time.
+            patience = min(lease, _RESEND_SECONDS * 2.0 ** min(operation.sent - 1, 20))
+            if now - operation.last_sent >= patience:
                 self._send(operation)
         if now - self._last_sent >= lease / 3 and self._is_open and self._is_active():
             self._publish({"kind": "renew", "session": self._session})
@@ -3215,6 +3280,13 @@ class Coordinator:
             time.sleep(_REOPEN_SECONDS)
 
     def _live(self) -> None:
+        try:
+            self._receive()
+        except BaseException as error:  # A defect must not leave callers waiting.
+            self._end(MomError("internal", f"Cannot go on: {error!r}"))
+            raise
+
+    def _receive(self) -> None:
         every = min(self._lease / 6, 0.5)
         next_tick = time.monotonic() + every
         while not self._is_over:

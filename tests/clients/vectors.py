@@ -1,9 +1,9 @@
 """Holds the Python client against the wire: golden vectors and records.
 
-Reads one JSON object from stdin: ``vectors`` as in tests/vectors/messages.json, and
-``records``, a list of hex. Prints one JSON object: ``failures``, and for each
-record what became of it, so that the caller can compare that with what the
-TypeScript client makes of it.
+Reads one JSON object from stdin: ``vectors`` as in tests/vectors/messages.json,
+``codes`` and ``retriable``, the error codes, and ``records``, a list of hex. Prints
+one JSON object: ``failures``, and for each record what became of it, so that the
+caller can compare that with what the TypeScript client makes of it.
 """
 
 import json
@@ -63,5 +63,9 @@ for vector in told["vectors"]:
     problem = check_vector(vector)
     if problem is not None:
         failures.append(f"{vector['name']}: {problem}")
+if mom._CODES != set(told["codes"]):
+    failures.append(f"codes: {mom._CODES ^ set(told['codes'])}")
+if mom._RETRIABLE != set(told["retriable"]):
+    failures.append(f"retriable: {mom._RETRIABLE ^ set(told['retriable'])}")
 records = [read_record(bytes.fromhex(record)) for record in told["records"]]
 print(json.dumps({"failures": failures, "records": records}))

@@ -3,7 +3,7 @@
  * records, also damaged ones, which both clients must take for the same.
  */
 import assert from "node:assert/strict";
-import { MomError } from "../../protocol/errors.ts";
+import { type ErrorCode, ERRORS, MomError } from "../../protocol/errors.ts";
 import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import vectors from "../vectors/messages.json" with { type: "json" };
 import { within } from "../helpers/eventually.ts";
@@ -111,7 +111,8 @@ interface Verdict {
 const python = await findPython();
 
 Deno.test({
-  name: "[O-18] the Python client reads and writes the golden vectors" +
+  name:
+    "[O-18] the Python client knows the golden vectors and the error codes" +
     withoutPython(python),
   ignore: python === null,
   async fn() {
@@ -220,7 +221,13 @@ async function judge(
     stderr: "inherit",
   }).spawn();
   try {
-    const told = { vectors, records: records.map((record) => record.toHex()) };
+    const codes = Object.keys(ERRORS) as ErrorCode[];
+    const told = {
+      vectors,
+      codes,
+      retriable: codes.filter((code) => ERRORS[code].retriable),
+      records: records.map((record) => record.toHex()),
+    };
     const input = new Blob([JSON.stringify(told)]).stream();
     const [{ stdout, code }] = await within(
       "the verdict of Python",
