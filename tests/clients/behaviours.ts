@@ -459,6 +459,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     const ben = await world.partner("ben");
     await ben.subscribe(there);
     await ana.subscribe(back);
+    const stock = await Stock.make(world, ben);
     const count = 150;
     const daemon = world.cluster.daemon("north");
     let published = 0;
@@ -480,6 +481,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     assert.deepEqual(came.map(({ value }) => value), range(count));
     await ana.takesNothing();
     await ben.takesNothing();
+    await stock.check();
   }],
 
   [
@@ -518,6 +520,49 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     },
   ],
 ];
+
+/** What lies at handles that live while their daemon dies. */
+class Stock {
+  readonly #holder: Client;
+  readonly #held: readonly ToldMessage[];
+  readonly #lazy: Client;
+
+  private constructor(
+    holder: Client,
+    held: readonly ToldMessage[],
+    lazy: Client,
+  ) {
+    this.#holder = holder;
+    this.#held = held;
+    this.#lazy = lazy;
+  }
+
+  /** One handle holds three of four messages, the other has taken one of 200. */
+  static async make(world: World, writer: Client): Promise<Stock> {
+    const [held, pushed] = [world.name("held"), world.name("pushed")];
+    const holder = await world.subject("holder");
+    await holder.subscribe(held, { ack: "manual" });
+    await writer.publishMany(held, { many: 4 });
+    const lazy = await world.subject("lazy");
+    await lazy.subscribe(pushed);
+    await writer.publishMany(pushed, { many: 200 });
+    assert.deepEqual(await lazy.takeValues(1), [0]);
+    return new Stock(holder, await holder.take(3), lazy);
+  }
+
+  /** What was handed over does not come again, all else comes once. */
+  async check(): Promise<void> {
+    assert.deepEqual(await this.#lazy.takeValues(199), range(200).slice(1));
+    await this.#lazy.takesNothing();
+    const [last] = await this.#holder.take(1);
+    assert.equal(last.value, 3);
+    await this.#holder.takesNothing();
+    for (const message of [...this.#held, last]) {
+      await this.#holder.ack(message);
+    }
+    await this.#holder.takesNothing();
+  }
+}
 
 /** What an app that is killed was told. */
 class Notes {
