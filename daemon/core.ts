@@ -109,6 +109,7 @@ export class DaemonCore {
       users: {
         all: () => this.users.values(),
         byKey: (key) => this.#byKey.get(key),
+        byName: (name) => this.users.get(name),
       },
     });
   }

@@ -22,6 +22,7 @@ import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
+import { cutFitting, findTooLarge } from "../protocol/publish_check.ts";
 import { frameBytesMax, LIMITS } from "../protocol/limits.ts";
 import {
   type ErrorMessage,
@@ -39,6 +40,7 @@ import { Pace } from "./pace.ts";
 import {
   answer,
   type BatchTag,
+  cutRanges,
   itemOf,
   newTag,
   type PublishStream,
@@ -98,6 +100,7 @@ export interface RejectedItem {
 
 /** Sent again though later ones are on their way: only the broker knows of it. */
 interface Loose {
+  readonly stream: PublishStream;
   readonly waiter: Waiter;
   /** Nothing of it was known here. */
   readonly isWhole: boolean;
@@ -116,6 +119,7 @@ export class Outbox {
   #port: Port | null = null;
   /** What fits a frame of the broker, which may take less than this daemon. */
   #batchBytesMax = Infinity;
+  #messageBytesMax = Infinity;
   /** Rises with each link; what an older one began is not gone on with. */
   #generation = 0;
   /** Older than what is on its way: the broker alone knows of it. */
@@ -267,11 +271,15 @@ export class Outbox {
   /** It was stored here before: the app has lost our answer. */
   #answerKnown(stream: PublishStream, waiter: Waiter): void {
     const refusal = stream.refusalOf(waiter.first, waiter.last);
-    if (refusal !== null && waiter.wantsBroker) return refuse(waiter, refusal);
+    if (refusal !== null && waiter.wantsBroker) {
+      const isPart = refusal.cause !== undefined;
+      if (isPart) return stream.answer(waiter, LEVEL.broker, null);
+      return refuse(waiter, refusal);
+    }
     if (refusal === null && waiter.last <= stream.drainedLast) {
       return answer(waiter, LEVEL.broker, null);
     }
-    this.#context.commits.whenDone(() => answer(waiter, LEVEL.daemon, null));
+    this.#context.commits.whenDone(() => stream.answerStored(waiter));
     if (!waiter.wantsBroker) return;
     if (stream.outboxWaiters.length >= WAITERS_MAX) {
       throw new MomError(
@@ -388,7 +396,9 @@ export class Outbox {
         this.#log.take(from, to);
       },
       onDisk: () => {
-        for (const waiter of tag.waiters) answer(waiter, LEVEL.daemon, null);
+        for (const waiter of tag.waiters) {
+          stream.answerStored(waiter);
+        }
         tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
         this.#drain();
       },
@@ -429,6 +439,7 @@ export class Outbox {
   linkUp(port: Port, maxMessageBytes: number): void {
     this.#port = port;
     this.#batchBytesMax = frameBytesMax(maxMessageBytes) - HEAD_BYTES_MAX;
+    this.#messageBytesMax = maxMessageBytes;
     this.#generation++;
     this.#drainNext = this.#log.begin;
     this.#behind = null;
@@ -458,7 +469,8 @@ export class Outbox {
     const { request, offset } = message;
     const loose = this.#takeLoose(request);
     if (loose !== undefined) {
-      return answer(loose.waiter, LEVEL.broker, loose.isWhole ? offset : null);
+      const { stream, waiter, isWhole } = loose;
+      return stream.answer(waiter, LEVEL.broker, isWhole ? offset : null);
     }
     const stream = this.#pace.answered(request);
     const batch = stream?.sender.answered(request) ?? null;
@@ -475,7 +487,9 @@ export class Outbox {
     if (request === null) return false;
     const loose = this.#takeLoose(request);
     if (loose !== undefined) {
-      refuse(loose.waiter, asMomError(message));
+      // As it is: the app goes on from what the broker says it has.
+      const { port, request } = loose.waiter;
+      port.send({ ...message, request });
       return true;
     }
     const stream = this.#pace.answered(request);
@@ -603,13 +617,9 @@ export class Outbox {
     const request = this.#context.nextRequest();
     const batch = sender.next(request);
     if (batch === null) return;
-    if (batch.bytes.length > this.#batchBytesMax) {
-      // The broker would end the connection, again and again.
-      return this.#refused(
-        stream,
-        request,
-        tooLarge(stream.topic, batch.bytes),
-      );
+    // The broker would refuse all of it, or end the connection, again and again.
+    if (!this.#isTaken(batch.bytes)) {
+      return this.#sendParts(stream, request, batch);
     }
     if (isUncertain) {
       const order = Array.from({ length: sender.waiting }, () => stream);
@@ -618,6 +628,56 @@ export class Outbox {
     this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
     const { previous } = batch;
     this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
+  }
+
+  /** Whether the broker takes such a batch, which it may not though this daemon did. */
+  #isTaken(batch: Uint8Array): boolean {
+    return batch.length <= this.#batchBytesMax &&
+      findTooLarge(batch, this.#messageBytesMax) === null;
+  }
+
+  #cut(batch: Uint8Array): ReturnType<typeof cutFitting> {
+    return cutFitting(batch, {
+      batchBytes: this.#batchBytesMax,
+      messageBytes: this.#messageBytesMax,
+    });
+  }
+
+  /** Without the records that are too large: those are refused, and no others. */
+  #sendParts(
+    stream: PublishStream,
+    request: number,
+    batch: PendingBatch<BatchTag>,
+  ): void {
+    const { fitting, tooLarge } = this.#cut(batch.bytes);
+    const { tag } = batch;
+    const onDisk = tag.stored.reduce((sum, [from, to]) => sum + to - from, 0);
+    if (tag.isStored && onDisk < batch.count) {
+      // All of it must be on the disk first.
+      stream.sender.rewind();
+      return this.#retryLater();
+    }
+    if (fitting.length === 0) {
+      return this.#refused(stream, request, tooLargeError(stream, batch.bytes));
+    }
+    for (const part of tooLarge) {
+      const sequences = {
+        firstSequence: batch.firstSequence + part.index,
+        count: part.count,
+      };
+      const error = tooLargeError(stream, part.bytes);
+      if (!tag.isStored) stream.noteRefused(sequences, error, false);
+      else {
+        const stored = cutRanges(tag.stored, part.index, part.count);
+        this.#bury(stream, {
+          ...batch,
+          ...sequences,
+          bytes: part.bytes,
+          tag: { ...tag, waiters: [], stored },
+        }, error);
+      }
+    }
+    stream.replace(batch, fitting);
   }
 
   /** The broker has answered for the stream that the others wait for: they go on, in order. */
@@ -685,16 +745,28 @@ export class Outbox {
 
   /** Older than what is on its way, and not known here: the broker decides. */
   #sendLoose(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
-    if (item.batch.length > this.#batchBytesMax) {
-      return refuse(waiter, tooLarge(stream.topic, item.batch));
+    const { fitting, tooLarge } = this.#cut(item.batch);
+    for (const { index, count, bytes } of tooLarge) {
+      const firstSequence = item.firstSequence + index;
+      const error = tooLargeError(stream, bytes);
+      if (fitting.length === 0) return refuse(waiter, error);
+      stream.noteRefused({ firstSequence, count }, error, false);
     }
-    const request = this.#context.nextRequest();
+    let { previous } = item;
+    let request = 0;
+    for (const { index, count, bytes } of fitting) {
+      request = this.#context.nextRequest();
+      const firstSequence = item.firstSequence + index;
+      const part = { ...item, previous, firstSequence, count, batch: bytes };
+      this.#sendItem(stream, request, part);
+      previous = firstSequence + count - 1;
+    }
+    // The last one's answer is that to all: none is taken before those in front of it.
     // What the outbox has of it already is not sent, and its offset not known.
-    const isWhole = item.firstSequence === waiter.first;
+    const isWhole = item.firstSequence === waiter.first && fitting.length === 1;
     const bytes = item.batch.length + LOOSE_BYTES;
-    this.#loose.set(request, { waiter, isWhole, bytes });
+    this.#loose.set(request, { stream, waiter, isWhole, bytes });
     this.#looseBytes += bytes;
-    this.#sendItem(stream, request, item);
   }
 
   #drain(): void {
@@ -839,7 +911,10 @@ export class Outbox {
   }
 }
 
-function tooLarge(topic: string, batch: Uint8Array): MomError {
+function tooLargeError(
+  { topic }: PublishStream,
+  batch: Uint8Array,
+): MomError {
   return new MomError(
     "message_too_large",
     `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,

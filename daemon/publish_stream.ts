@@ -115,10 +115,14 @@ interface Refused {
   readonly first: number;
   readonly last: number;
   readonly error: MomError;
+  /** Whether it had a receipt by then. */
+  readonly isStored: boolean;
 }
 
 /** More than an app can have under way: older ones have been told. */
-const REFUSED_MAX = 64;
+const REFUSED_MAX = 4_096;
+/** So many of them are kept on the disk. */
+const REFUSED_KEPT = 64;
 
 /** One (producer, topic). */
 export class PublishStream implements Saveable {
@@ -174,11 +178,12 @@ export class PublishStream implements Saveable {
         this.topic,
         this.storedLast,
         this.producer.user,
-        this.#refused.flatMap(({ first, last, error }) => [
-          first,
-          last,
-          error.code,
-        ]),
+        this.#refused.filter(({ isStored }) => isStored).slice(-REFUSED_KEPT)
+          .flatMap(({ first, last, error }) => [
+            first,
+            last,
+            error.code,
+          ]),
       ];
       store.put(TABLE.streams, this.key, encodeEntry(entry));
     } else if (this.#isStored) store.delete(TABLE.streams, this.key);
@@ -276,6 +281,38 @@ export class PublishStream implements Saveable {
     return batches.flatMap(({ tag }) => tag.waiters);
   }
 
+  /**
+   * Puts what the broker takes of a batch in its place.
+   *
+   * @param parts What it takes, in order; at least one.
+   */
+  replace(
+    { request, firstSequence, attributes, tag }: PendingBatch<BatchTag>,
+    parts: readonly BatchPart[],
+  ): void {
+    const last = parts.length - 1;
+    const batches = parts.map(({ index, count, bytes }, at) => ({
+      firstSequence: firstSequence + index,
+      count,
+      attributes,
+      bytes,
+      tag: {
+        ...tag,
+        // Who waits has its answer with the last part: the others come before it.
+        waiters: at === last ? tag.waiters : [],
+        stored: cutRanges(tag.stored, index, count),
+        previous: index === 0 ? tag.previous : firstSequence + index - 1,
+      },
+    }));
+    this.sender.replace(request!, batches);
+    if (!tag.isStored) return void (this.unstored += last);
+    // As of what is read from the outbox: whoever waits hears when all has left it.
+    const waiting = tag.waiters.filter((each) => each.wantsBroker);
+    this.outboxWaiters.push(...waiting);
+    this.outboxWaiters.sort((a, b) => a.last - b.last);
+    batches[last].tag.waiters = [];
+  }
+
   /** A batch has its final answer: whoever waits for it is told. */
   finish(
     batch: PendingBatch<BatchTag>,
@@ -287,7 +324,7 @@ export class PublishStream implements Saveable {
     for (const waiter of tag.waiters) {
       // An app may ask again for a batch together with what came before it.
       const first = waiter.first === batch.firstSequence ? offset : null;
-      if (error === undefined) answer(waiter, LEVEL.broker, first);
+      if (error === undefined) this.answer(waiter, LEVEL.broker, first);
       else refuse(waiter, error);
     }
     tag.waiters = [];
@@ -311,10 +348,37 @@ export class PublishStream implements Saveable {
     );
   }
 
-  /** The broker has refused a batch for good that was answered already. */
-  noteRefused(batch: Sequences, error: MomError): void {
+  /** It is on this disk: told, but where only a part is and the rest is to be told with it. */
+  answerStored(waiter: Waiter): void {
+    if (waiter.wantsBroker && this.#refused.length > 0) return;
+    this.answer(waiter, LEVEL.daemon, null);
+  }
+
+  /** Answers with a receipt, or with what of the publish was refused as too large. */
+  answer(waiter: Waiter, level: 0 | 1, offset: number | null): void {
+    const refused = this.#refused.filter(({ first, last, error }) =>
+      first <= waiter.last && waiter.first <= last &&
+      error.code === "message_too_large"
+    );
+    if (refused.length === 0) return answer(waiter, level, offset);
+    const sequences: number[] = [];
+    for (const { first, last } of refused) {
+      const to = Math.min(last, waiter.last);
+      for (let at = Math.max(first, waiter.first); at <= to; at++) {
+        sequences.push(at);
+      }
+    }
+    const details = new Map<string, number | number[]>([
+      ["level", level],
+      ["refused", sequences],
+    ]);
+    waiter.port.refuse(refused[0].error, waiter.request, details);
+  }
+
+  /** A batch was refused for good that was answered already, or is part of another. */
+  noteRefused(batch: Sequences, error: MomError, isStored = true): void {
     const { firstSequence: first, count } = batch;
-    this.#refused.push({ first, last: first + count - 1, error });
+    this.#refused.push({ first, last: first + count - 1, error, isStored });
     if (this.#refused.length > REFUSED_MAX) this.#refused.shift();
   }
 
@@ -329,8 +393,9 @@ export class PublishStream implements Saveable {
     while (waiters.length > 0 && waiters[0].last <= last) {
       const waiter = waiters.shift()!;
       const refusal = this.refusalOf(waiter.first, waiter.last);
-      if (refusal === null) answer(waiter, LEVEL.broker, null);
-      else refuse(waiter, refusal);
+      if (refusal === null || refusal.cause !== undefined) {
+        this.answer(waiter, LEVEL.broker, null);
+      } else refuse(waiter, refusal);
     }
   }
 
@@ -346,6 +411,32 @@ export class PublishStream implements Saveable {
   }
 }
 
+/** A part of a batch: `index` is that of its first record. */
+export interface BatchPart {
+  readonly index: number;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+type Ranges = [from: number, to: number][];
+
+/** The places from the one with `index` on, `count` of them. */
+export function cutRanges(
+  ranges: Ranges,
+  index: number,
+  count: number,
+): Ranges {
+  const cut: Ranges = [];
+  let at = -index;
+  for (const [from, to] of ranges) {
+    const a = Math.max(from, from - at);
+    const b = Math.min(to, from - at + count);
+    if (a < b) cut.push([a, b]);
+    at += to - from;
+  }
+  return cut;
+}
+
 function readRefused(
   topic: string,
   flat: readonly (number | string)[],
@@ -357,7 +448,8 @@ function readRefused(
       isErrorCode(`${code}`) ? `${code}` as ErrorCode : "internal",
       `Cannot publish to "${topic}": the broker refused it for good`,
     );
-    refused.push({ first: Number(first), last: Number(last), error });
+    const span = { first: Number(first), last: Number(last) };
+    refused.push({ ...span, error, isStored: true });
   }
   return refused;
 }

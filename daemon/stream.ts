@@ -227,6 +227,26 @@ export class ProducerStream<T> {
   }
 
   /**
+   * Puts parts of a batch in its place: all that was sent goes out again, with them.
+   * Sequences that are in none of them become holes.
+   */
+  replace(request: number, parts: readonly NewBatch<T>[]): void {
+    const index = this.#find(request);
+    if (index === -1) return;
+    const { length } = this.#entries[index]!.bytes;
+    this.rewind();
+    const entries = parts.map((part) => ({
+      ...part,
+      request: null,
+      previous: 0,
+      sendings: 0,
+    }));
+    this.#entries.splice(index, 1, ...entries);
+    for (const { bytes } of parts) this.#bytes += bytes.length;
+    this.#bytes -= length;
+  }
+
+  /**
    * Takes back a batch that was never given out: its numbers become a hole.
    *
    * @returns Whether it was taken back; `false` when somebody may have it.

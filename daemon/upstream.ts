@@ -44,6 +44,8 @@ export interface LinkedUsers {
   all(): Iterable<User>;
   /** The one whose ref on the link is `key`. */
   byKey(key: number): User | undefined;
+  /** The one with that name. */
+  byName(name: string): User | undefined;
 }
 
 /** What an upstream stands on. */
@@ -591,7 +593,11 @@ export class Upstream {
       },
     });
     const { name, incarnation } = destroy;
-    this.#link.send({ type: "DESTROY", request, name, incarnation });
+    // Asked again without an answer it may find the user that has the name by now.
+    const unless = incarnation === null
+      ? this.#users.byName(name)?.incarnation
+      : undefined;
+    this.#link.send({ type: "DESTROY", request, name, incarnation, unless });
   }
 }
 

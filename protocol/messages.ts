@@ -193,6 +193,7 @@ const destroy = declare(13, "DESTROY", {
   request,
   name: text,
   incarnation: v.nullable(id),
+  unless: trailing(id),
 });
 const subscribe = declare(14, "SUBSCRIBE", {
   request,

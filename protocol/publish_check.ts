@@ -47,18 +47,28 @@ export function checkBatch(message: Publish, maxMessageBytes: number): void {
       `Cannot publish: the batch has ${has} records, not ${count}`,
     );
   }
+  const bytes = findTooLarge(batch, maxMessageBytes);
+  if (bytes === null) return;
   const limit = maxMessageBytes + RECORD_EXTRA_BYTES;
-  if (batch.length <= limit) return;
+  throw new MomError(
+    "message_too_large",
+    `Cannot publish: a record of ${bytes} bytes, at most ${limit}`,
+  );
+}
+
+/** Bytes of the first record of a batch that is too large; `null` if none is. */
+export function findTooLarge(
+  batch: Uint8Array,
+  maxMessageBytes: number,
+): number | null {
+  const limit = maxMessageBytes + RECORD_EXTRA_BYTES;
+  if (batch.length <= limit) return null;
   for (let at = 0; at < batch.length;) {
     const end = recordEnd(batch, at);
-    if (end - at > limit) {
-      throw new MomError(
-        "message_too_large",
-        `Cannot publish: a record of ${end - at} bytes, at most ${limit}`,
-      );
-    }
+    if (end - at > limit) return end - at;
     at = end;
   }
+  return null;
 }
 
 function checkSequences({ previous, firstSequence, count }: Publish): void {
@@ -74,4 +84,50 @@ function checkSequences({ previous, firstSequence, count }: Publish): void {
     "bad_message",
     `Cannot publish: ${count} records from sequence ${firstSequence} on reach beyond 2^53 - 1`,
   );
+}
+
+/** A run of records of a batch: `index` is that of the first. */
+export interface Run {
+  readonly index: number;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A batch in runs that another side takes, and the records that it does not. */
+export function cutFitting(
+  batch: Uint8Array,
+  most: { batchBytes: number; messageBytes: number },
+): { fitting: Run[]; tooLarge: Run[] } {
+  const fitting: Run[] = [];
+  const tooLarge: Run[] = [];
+  const largest = Math.min(
+    most.messageBytes + RECORD_EXTRA_BYTES,
+    most.batchBytes,
+  );
+  let begin = 0;
+  let first = 0;
+  let index = 0;
+  const close = (at: number) => {
+    if (at > begin) {
+      const bytes = batch.subarray(begin, at);
+      fitting.push({ index: first, count: index - first, bytes });
+    }
+  };
+  for (let at = 0; at < batch.length; index++) {
+    const end = recordEnd(batch, at);
+    const isLarge = end - at > largest;
+    if (isLarge || end - begin > most.batchBytes) {
+      close(at);
+      begin = at;
+      first = index;
+    }
+    if (isLarge) {
+      tooLarge.push({ index, count: 1, bytes: batch.subarray(at, end) });
+      begin = end;
+      first = index + 1;
+    }
+    at = end;
+  }
+  close(batch.length);
+  return { fitting, tooLarge };
 }

@@ -7,7 +7,7 @@
 
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
-import type { Attach } from "../../protocol/messages.ts";
+import type { Attach, MessageNamed } from "../../protocol/messages.ts";
 import { checkName, DIRECT_MACHINE, userOf } from "../../protocol/names.ts";
 import type { Acknowledging } from "./acknowledging.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -133,13 +133,13 @@ export class Attaching {
    */
   destroy(
     session: Session,
-    request: number,
-    name: string,
-    incarnation: Uint8Array | null,
+    { request, name, incarnation, unless }: MessageNamed<"DESTROY">,
   ): void {
     const user = this.#state.users.get(userOf(name, session.machine));
     const isMeant = user !== undefined &&
-      (incarnation === null || isEqual(user.incarnation, incarnation));
+      (incarnation === null
+        ? unless === undefined || !isEqual(user.incarnation, unless)
+        : isEqual(user.incarnation, incarnation));
     if (isMeant) this.#destroy(session, user);
     this.#answer(session, request);
   }

@@ -159,8 +159,7 @@ export class Core {
       case "DETACH":
         return this.#attaching.detach(session, message.request, message.ref);
       case "DESTROY": {
-        const { request, name, incarnation } = message;
-        return this.#attaching.destroy(session, request, name, incarnation);
+        return this.#attaching.destroy(session, message);
       }
       case "SUBSCRIBE":
         return this.#subscribing.subscribe(session, message);

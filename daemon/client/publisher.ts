@@ -235,10 +235,14 @@ export class Publisher {
     if (message.code === "out_of_sequence" && isSequence(last)) {
       this.#sendAgain(queue, request, last);
     } else {
-      const refused = queue.stream.refused(request);
+      const isPart = message.details?.has("refused") === true;
+      const refused = isPart
+        ? queue.stream.answered(request)
+        : queue.stream.refused(request);
       if (refused !== null) {
         this.#leaveWindow(refused);
-        refused.tag.callers.reject(asMomError(message));
+        if (isPart) rejectPart(refused, message);
+        else refused.tag.callers.reject(asMomError(message));
       }
     }
     this.#probed(queue, request);
@@ -552,6 +556,28 @@ export class Publisher {
     this.#onIdle();
     this.#onIdle = null;
   }
+}
+
+/** Some records were refused as too large, the others have the level that is told. */
+function rejectPart(
+  { firstSequence, tag }: PendingBatch<Outgoing>,
+  message: ErrorMessage,
+): void {
+  const sequences = message.details?.get("refused");
+  const refused = new Set<number>();
+  for (const each of Array.isArray(sequences) ? sequences : []) {
+    refused.add(Number(each) - firstSequence);
+  }
+  const isBroker = message.details?.get("level") === LEVEL.broker;
+  tag.callers.settle(
+    {
+      topic: tag.queue.topic,
+      level: isBroker ? "broker" : "daemon",
+      offset: null,
+    },
+    refused,
+    asMomError(message),
+  );
 }
 
 function isSequence(value: unknown): value is number {

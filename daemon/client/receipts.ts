@@ -32,6 +32,8 @@ export interface Callers {
   resolve(answer: Answer): void;
   /** None will be waited for any more. What was answered stays answered. */
   reject(error: MomError): void;
+  /** The records with the indices in `refused` were refused, the others accepted. */
+  settle(answer: Answer, refused: ReadonlySet<number>, error: MomError): void;
 }
 
 /** The receipt of the record with that index. */
@@ -108,6 +110,16 @@ export class SingleCallers implements Callers {
     (this.#waits ??= []).push(wait);
   }
 
+  settle(answer: Answer, refused: ReadonlySet<number>, error: MomError): void {
+    const settlers = this.#settlers;
+    for (let i = 0; i < settlers.length; i += 2) {
+      const isRefused = refused.has(i >> 1);
+      if (isRefused) settlers[i + 1]!(error as never);
+      else settlers[i]!(receiptOf(answer, i >> 1) as never);
+    }
+    this.#release();
+  }
+
   resolve(answer: Answer): void {
     const settlers = this.#settlers;
     for (let i = 0; i < settlers.length; i += 2) {
@@ -154,12 +166,14 @@ export class GroupCaller {
 
   /** Who hears of the batch with the `count` records from `first`. */
   part(first: number, count: number): Callers {
+    const reject = (error: MomError) => {
+      this.#wait?.release();
+      this.#reject(error);
+    };
     return {
       resolve: (answer) => this.#fill(answer, first, count),
-      reject: (error) => {
-        this.#wait?.release();
-        this.#reject(error);
-      },
+      reject,
+      settle: (_answer, _refused, error) => reject(error),
     };
   }
 

@@ -293,6 +293,20 @@ Deno.test("[P-5.9] DESTROY drops what waits, and the totals keep it", async () =
   assert.deepEqual(totals.droppedReasons, { destroyed: 2 });
 });
 
+Deno.test("[P-5.9] DESTROY without an incarnation spares the one that it names in unless", async () => {
+  await using world = await World.open();
+  const wire = world.connectDaemon("north");
+  const incarnation = idOf(7);
+  await App.attach(world, wire, "ana", { incarnation });
+  const destroy = { type: "DESTROY", request: 9, name: "ana" } as const;
+  wire.send({ ...destroy, incarnation: null, unless: idOf(7) });
+  await world.settle();
+  assert.equal(world.core.userCount, 1);
+  wire.send({ ...destroy, incarnation: null, unless: idOf(8) });
+  await world.settle();
+  assert.equal(world.core.userCount, 0);
+});
+
 Deno.test("[P-5.9] DESTROY of a user that is nowhere is answered with OK", async () => {
   await using world = await World.open();
   const app = await App.attach(world, world.connect(), "ana");

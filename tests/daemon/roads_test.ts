@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../protocol/clock.ts";
-import { OUTCOME } from "../../protocol/messages.ts";
+import { type Message, OUTCOME } from "../../protocol/messages.ts";
+import { RawBroker } from "../fuzz/raw_broker.ts";
 import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
 import type { DaemonOptions } from "../../daemon/options.ts";
@@ -256,6 +257,44 @@ Deno.test("Daemon forwards a destroy made while there was no link before a new u
   assert.deepEqual(new Uint8Array(attach.incarnation), next.incarnation);
   assert.equal(attach.create, true);
   await next.close();
+});
+
+Deno.test("Daemon repeats a destroy that was not answered without hitting who has the name by now", async () => {
+  const network = new MemoryNetwork();
+  await using daemon = await startDaemon(network);
+  const asked: (Message & { type: "DESTROY" })[] = [];
+  const connect = (app: ScriptedApp) =>
+    app.connect(network, formatAddress(daemon.address), daemon.token);
+  const first = await connect(new ScriptedApp("ana"));
+  await first.attach(0);
+  first.peer.send({
+    type: "DESTROY",
+    request: 50,
+    name: "ana",
+    incarnation: null,
+  });
+  await first.tape.next("OK");
+  const next = await connect(new ScriptedApp("ana"));
+  await next.attach(0);
+  const { promise: isDone, resolve: done } = Promise.withResolvers<void>();
+  const broker = new RawBroker(network.listen(BROKER), {
+    serve: async (peer) => {
+      const destroy = await peer.next("DESTROY");
+      if (destroy === null) return;
+      asked.push(destroy);
+      // The newcomer is there from here on, and no answer arrives.
+      await peer.next("ATTACH");
+      if (asked.length === 2) done();
+    },
+  });
+  await isDone;
+  for (const { incarnation, unless } of asked) {
+    assert.equal(incarnation, null);
+    assert.deepEqual(new Uint8Array(unless!), next.incarnation);
+  }
+  await Promise.all([first.close(), next.close()]);
+  await daemon.stop();
+  await broker[Symbol.asyncDispose]();
 });
 
 Deno.test("Daemon does not push what was acknowledged while its delivery was on the way", async () => {

@@ -68,7 +68,9 @@ Deno.test("[P-2.6] trailing fields are ignored, missing ones are named", () => {
     const content = decodeFrameFields(Uint8Array.fromHex(hex).subarray(5));
     const kind = messageKinds().find(({ op }) => op === content[0])!;
     const left = kind.fields.length + 1 - content.length;
-    parseMessage([...content, ...Array(left).fill(0), "later", 9]);
+    // What may be left off is a level, but for that of DESTROY.
+    const filler = kind.name === "DESTROY" ? new Uint8Array(16) : 0;
+    parseMessage([...content, ...Array(left).fill(filler), "later", 9]);
     for (let length = 1; length <= kind.required; length++) {
       assert.throws(
         () => parseMessage(content.slice(0, length)),

@@ -91,3 +91,17 @@ Deno.test("an absence does not count while the broker stood still", async () => 
   await tick(world);
   assert.equal(world.core.userCount, 0);
 });
+
+Deno.test("uptimeMs and connectedMs are passing time, whoever sets the clock", async () => {
+  for (const stepMs of [3_600_000, -3_600_000]) {
+    await using world = await World.open();
+    world.connect();
+    const session = () => world.check().sessions[0].connectedMs;
+    world.time.nowMs += 1_000;
+    world.time.stepMs += stepMs;
+    assert.deepEqual([world.check().uptimeMs, session()], [1_000, 1_000]);
+    world.core.tick();
+    world.time.nowMs += 500;
+    assert.deepEqual([world.check().uptimeMs, session()], [1_500, 1_500]);
+  }
+});

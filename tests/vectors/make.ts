@@ -144,6 +144,13 @@ const samples: Sample[] = [
     name: "Jürgen",
     incarnation: null,
   }),
+  client("destroy whoever had the name before", {
+    type: "DESTROY",
+    request: 5,
+    name: "ana",
+    incarnation: null,
+    unless: id(80),
+  }),
   client("subscribe from now", {
     type: "SUBSCRIBE",
     request: 6,
