@@ -782,7 +782,7 @@ _BY_NAME = _declare(
         "request:uint ref:uint user:text incarnation:id suspect:uint epoch:uint",
     ),
     ("DETACH", 12, "request:uint ref:uint"),
-    ("DESTROY", 13, "request:uint name:text incarnation:id?"),
+    ("DESTROY", 13, "request:uint name:text incarnation:id? unless:id~"),
     (
         "SUBSCRIBE",
         14,
