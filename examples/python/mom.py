@@ -620,7 +620,8 @@ _Address = Union[str, Tuple[str, int]]
 
 def _parse_address(text: str) -> _Address:
     _require(isinstance(text, str), "address", "a str, HOST:PORT or unix:PATH")
-    if text.startswith("unix:") and len(text) > 5 and "\0" not in text:
+    has_unix = hasattr(socket, "AF_UNIX")
+    if has_unix and text.startswith("unix:") and len(text) > 5 and "\0" not in text:
         return text[5:]
     host = r"(?:\[([0-9a-fA-F:.%\w-]+)\]|([^\s/@?#\\\[\]:]+))"
     found = re.fullmatch(host + r":(\d{1,5})", text)
@@ -1236,7 +1237,7 @@ _FINAL_AT_FIRST = _FINAL_LATER | {
 }
 
 
-class _Line(threading.Thread):
+class _Line:
     """The way to the daemon: connects, opens the conversation, attaches the user,
     reads, gives signs of life, and begins again when the connection is lost.
 
@@ -1244,7 +1245,7 @@ class _Line(threading.Thread):
     """
 
     def __init__(self, owner: "Mom", address: str, token: Optional[str]):
-        super().__init__(name="mom", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="mom", daemon=True)
         self._owner = owner
         self._lock = owner._lock
         self.address = address
@@ -1269,6 +1270,12 @@ class _Line(threading.Thread):
         self._store: Optional[Tuple[bytes, int]] = None
         self._attempts = 0
 
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
     # Called under the lock, by any thread.
 
     def send(self, message: _Wire) -> None:
@@ -1286,7 +1293,7 @@ class _Line(threading.Thread):
         self.wake()
 
     def wake(self) -> None:
-        if threading.current_thread() is self:
+        if threading.current_thread() is self._thread:
             return
         try:
             self._wake_out.send(b"\0")
@@ -1310,7 +1317,7 @@ class _Line(threading.Thread):
 
     # The thread.
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             while not self.is_ending:
                 self._attempt()
@@ -1455,7 +1462,7 @@ class _Line(threading.Thread):
         self._frames = _FrameReader()
         self._heard = self._awake = self._said = self._asked = time.monotonic()
         self._due = self._heard + _HELLO_SECONDS
-        self._handle: Callable[[_Wire], None] = self._on_opening
+        self._on_frame: Callable[[_Wire], None] = self._on_opening
         token = self._token
         if token is None:
             token = _find_token(self._parsed)
@@ -1529,7 +1536,7 @@ class _Line(threading.Thread):
                 self.reason = _as_error(message)
                 self._is_told = True
             elif kind != "PONG":
-                self._handle(message)
+                self._on_frame(message)
 
     _is_told = False
 
@@ -1583,7 +1590,7 @@ class _Line(threading.Thread):
         self._welcome = message
         self._frames.limit = message["maxMessageBytes"] + _FRAME_OVERHEAD
         self._due = time.monotonic() + _HELLO_SECONDS
-        self._handle = self._on_attaching
+        self._on_frame = self._on_attaching
         self._attach()
 
     def _attach(self) -> None:
@@ -1623,7 +1630,7 @@ class _Line(threading.Thread):
         self.is_known = self.is_up = True
         self._up_at = time.monotonic()
         self._due = math.inf
-        self._handle = self._owner._on_message
+        self._on_frame = self._owner._on_message
         self._owner._on_attached(message, self._welcome, is_replaced)
 
     # Time (PROTOCOL 3.4, 4.2).

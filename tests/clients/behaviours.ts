@@ -267,24 +267,21 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   }],
 
   [
-    "sizes up to 8 MiB cross both ways, one byte more does not",
+    "sizes up to 8 MiB come whole, one byte more does not leave",
     async (world) => {
-      const [there, back] = [world.name("there"), world.name("back")];
+      const topic = world.name("t");
       const ana = await world.subject();
       const ben = await world.partner();
-      await ben.subscribe(there);
-      await ana.subscribe(back);
+      await ben.subscribe(topic);
       for (const size of SIZES) {
         for (const kind of ["bytes", "text"] as const) {
           const expected = await filled(kind, size);
-          await ana.publish(there, { fill: [kind, size] });
+          await ana.publish(topic, { fill: [kind, size] });
           assert.deepEqual(await ben.takeValues(1), [expected]);
-          await ben.publish(back, { fill: [kind, size] });
-          assert.deepEqual(await ana.takeValues(1), [expected]);
         }
       }
       for (const kind of ["bytes", "text"]) {
-        const tooLong = ana.publish(there, { fill: [kind, 8_388_609] });
+        const tooLong = ana.publish(topic, { fill: [kind, 8_388_609] });
         await failsWith("message_too_large", tooLong);
       }
     },
