@@ -2844,7 +2844,7 @@ class _Shard:
     # For the thread that receives.
 
     def on_reply(self, reply: Dict[str, Any]) -> None:
-        self._log_time = (reply["time"], time.monotonic())
+        self._note_time(reply["time"])
         outcome, session = reply["outcome"], reply["session"]
         if outcome == "ended" and session == self._session:
             self._lose_session()
@@ -2862,6 +2862,15 @@ class _Shard:
         else:
             self._again(operation)
         self._send_waiting()
+
+    def _note_time(self, told: int) -> None:
+        """The log's time never falls; an answer that is sent again tells an old one."""
+        now = time.monotonic()
+        if self._log_time is not None:
+            known, at = self._log_time
+            if known + (now - at) * 1000 > told:
+                return
+        self._log_time = (told, now)
 
     def on_tick(self) -> None:
         now = time.monotonic()

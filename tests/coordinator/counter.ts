@@ -8,7 +8,7 @@
 
 import { Coordinator } from "../../coordinator/mod.ts";
 import { Mom } from "../../mod.ts";
-import { Cluster } from "../process/cluster.ts";
+import type { Cluster } from "../process/cluster.ts";
 import { taskCommand } from "../process/commands.ts";
 import { Slot } from "../process/slot.ts";
 import { disturb, type Disturbances } from "./disturber.ts";

@@ -22,6 +22,7 @@ const ELSEWHERE = [
   ["deno task demo", "tests/behaviour/documented_commands_test.ts", "demo"],
   ["deno task compile", "tests/tools/compile_test.ts", "compile"],
   ["MOM_DAEMON=", "tests/clients/example_test.ts", "hello.py"],
+  ["deno task coordinator", "tests/coordinator/_set.ts", "coordinator"],
 ] as const;
 
 /** Commands that are run here. */
@@ -216,6 +217,6 @@ if (Deno.build.os !== "windows") {
     }
     const files = blocks.filter(({ language }) => language === "ts")
       .map(({ file }) => file);
-    assert.deepEqual(files, ["hello.ts", "by_url.ts"]);
+    assert.deepEqual(files, ["hello.ts", "by_url.ts", "door.ts"]);
   });
 }
