@@ -21,6 +21,7 @@ const commands = commandsOf(blocks);
 const ELSEWHERE = [
   ["deno task demo", "tests/behaviour/documented_commands_test.ts", "demo"],
   ["deno task compile", "tests/tools/compile_test.ts", "compile"],
+  ["MOM_DAEMON=", "tests/clients/example_test.ts", "hello.py"],
   ["deno task coordinator", "tests/coordinator/_set.ts", "coordinator"],
 ] as const;
 
