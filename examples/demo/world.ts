@@ -5,7 +5,7 @@
  */
 
 import { Mom } from "../../mod.ts";
-import { Program } from "./program.ts";
+import { Program } from "../simulation/program.ts";
 import type { Story } from "./story.ts";
 
 /** The demo's machines. */

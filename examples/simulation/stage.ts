@@ -1,0 +1,154 @@
+/**
+ * All that a simulation stands on: a broker, daemons and coordinators, each a
+ * process, in a folder that is removed in the end.
+ *
+ * @module
+ */
+
+import { numbers } from "./numbers.ts";
+import { Program } from "./program.ts";
+
+const MACHINES = ["north", "south", "east", "west"];
+
+/** How many of what. */
+export interface StageOptions {
+  /** Daemons: 2 to 4. */
+  machines: number;
+  /** Coordinators, and so shards. */
+  coordinators: number;
+  /** How many coordinators keep each shard. */
+  replicas: number;
+  /** How long a coordinator may be silent before another takes over. */
+  leaseMs: number;
+}
+
+/** A program that has ended. */
+export interface ProgramEnd {
+  /** `broker`, `daemon north`, `coordinator 2`. */
+  program: string;
+  /** Its exit code. */
+  code: number;
+}
+
+/** Everything that runs beside the actors. */
+export class Stage implements AsyncDisposable {
+  /** Where all data lies. */
+  readonly folder: string;
+  readonly #options: StageOptions;
+  readonly #running = new Map<string, Program>();
+  #brokerAddress = "";
+
+  private constructor(folder: string, options: StageOptions) {
+    this.folder = folder;
+    this.#options = options;
+  }
+
+  /** Starts all of it; after a failure nothing is left. */
+  static async start(options: StageOptions): Promise<Stage> {
+    const folder = await Deno.makeTempDir({ prefix: "mom-" });
+    const stage = new Stage(folder, options);
+    try {
+      await stage.#startAll();
+      return stage;
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Address of the daemon that is `index`'s, going round. */
+  daemon(index: number): string {
+    return `unix:${this.folder}/${this.#machine(index)}.sock`;
+  }
+
+  /** Starts a coordinator, the second time with what it has. */
+  async startCoordinator(id: number): Promise<void> {
+    const { coordinators, replicas, leaseMs } = this.#options;
+    const args = ["--id", `${id}`, "--of", `${coordinators}`];
+    args.push("--replicas", `${replicas}`, "--lease-ms", `${leaseMs}`);
+    args.push("--daemon", this.daemon(id));
+    await this.#start(`coordinator ${id}`, "coordinator/main.ts", args);
+  }
+
+  /** SIGKILL: it has no moment to tidy up. */
+  async killCoordinator(id: number): Promise<void> {
+    const name = `coordinator ${id}`;
+    await this.#running.get(name)?.kill();
+    this.#running.delete(name);
+  }
+
+  /** Ends everything in order, what was started last first. */
+  async end(): Promise<ProgramEnd[]> {
+    const ends: ProgramEnd[] = [];
+    const { coordinators, machines } = this.#options;
+    const layers = [
+      numbers(coordinators).map((index) => `coordinator ${index + 1}`),
+      numbers(machines).map((index) => `daemon ${this.#machine(index)}`),
+      ["broker"],
+    ];
+    for (const layer of layers) {
+      ends.push(...await Promise.all(layer.map((name) => this.#stop(name))));
+    }
+    return ends;
+  }
+
+  /** Ends at once what still runs, and removes the folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#running.values()].map((one) => one.kill()));
+    this.#running.clear();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  async #startAll(): Promise<void> {
+    const args = ["--listen", "127.0.0.1:0", "--http", "off"];
+    args.push("--data", `${this.folder}/broker`);
+    args.push("--token-file", this.#tokenFile);
+    const broker = await this.#start("broker", "broker/main.ts", args);
+    this.#brokerAddress = broker.ready.address;
+    const { machines, coordinators } = this.#options;
+    await all(numbers(machines).map((index) => this.#startDaemon(index)));
+    await all(
+      numbers(coordinators).map((index) => this.startCoordinator(index + 1)),
+    );
+  }
+
+  async #startDaemon(index: number): Promise<void> {
+    const machine = this.#machine(index);
+    const args = ["--broker", this.#brokerAddress, "--machine", machine];
+    args.push("--broker-token-file", this.#tokenFile);
+    args.push("--data", `${this.folder}/${machine}`);
+    args.push("--listen", this.daemon(index));
+    await this.#start(`daemon ${machine}`, "daemon/main.ts", args);
+  }
+
+  async #start(
+    name: string,
+    path: string,
+    args: readonly string[],
+  ): Promise<Program> {
+    const program = await Program.start(path, args, this.folder);
+    this.#running.set(name, program);
+    return program;
+  }
+
+  async #stop(program: string): Promise<ProgramEnd> {
+    const running = this.#running.get(program);
+    this.#running.delete(program);
+    return { program, code: await running?.stop() ?? -1 };
+  }
+
+  get #tokenFile(): string {
+    return `${this.folder}/broker.token`;
+  }
+
+  #machine(index: number): string {
+    return MACHINES[index % this.#options.machines]!;
+  }
+}
+
+/** Waits for all, also when one fails; then fails as the first did. */
+async function all(starts: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(starts)) {
+    if (result.status === "rejected") throw result.reason;
+  }
+}
