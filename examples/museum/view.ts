@@ -113,7 +113,7 @@ function those(
 ): Span[] {
   const found = [...people].filter(([, place]) => isThere(place));
   if (found.length === 0) return [];
-  return [{ text: found.map(([person]) => `☺${person}`).join(" "), style }];
+  return [{ text: found.map(([person]) => person).join(" "), style }];
 }
 
 /** Who does what, in words; `null` for what is not worth them. */

@@ -30,21 +30,22 @@ export class Chronicle<E> {
     this.#onEntry = onEntry;
     this.#recorder = new Recorder(mom, topic);
     this.failed = new Promise((_, reject) => this.#read().catch(reject));
+    // Who does not wait for it is not to hear of it.
+    this.failed.catch(() => {});
   }
 
-  /** Begins to listen. */
+  /**
+   * Begins to listen.
+   *
+   * @param file Where the log is written; a line each.
+   */
   static async open<E>(
     mom: Mom,
     topic: string,
-    path: string,
+    file: Deno.FsFile,
     onEntry: (entry: Entry<E | CommonEvent>) => void,
   ): Promise<Chronicle<E>> {
     await mom.subscribe(topic, { echo: true, from: "earliest" });
-    const file = await Deno.open(path, {
-      write: true,
-      create: true,
-      truncate: true,
-    });
     return new Chronicle<E>(mom, topic, file, onEntry);
   }
 
@@ -79,11 +80,6 @@ export class Chronicle<E> {
   /** Adds what happened after the end of the topic. */
   add(event: E | CommonEvent): void {
     this.#take({ ...event, offset: null, time: Date.now(), user: "main" });
-  }
-
-  /** Closes the file. */
-  close(): void {
-    this.#file.close();
   }
 
   async #read(): Promise<void> {

@@ -18,6 +18,9 @@ export interface ReadyLine {
 const PERMISSIONS = ["net", "read", "write", "env", "sys"];
 const STDERR_CHARS_KEPT = 2_000;
 
+/** How long a program may take to be there, also on a busy machine. */
+const START_WITHIN_MS = 60_000;
+
 /** How long a program may take to end in order. */
 const END_WITHIN_MS = 8_000;
 
@@ -76,6 +79,7 @@ export class Program {
     stateFolder: string,
   ): Promise<Program> {
     const child = spawn(path, args, stateFolder);
+    const tooLate = setTimeout(() => send(child, "SIGKILL"), START_WITHIN_MS);
     const complaints = keepLast(child.stderr);
     const reader = child.stdout.pipeThrough(new TextDecoderStream())
       .getReader();
@@ -84,13 +88,15 @@ export class Program {
       const { value, done } = await reader.read();
       if (done) {
         const { code } = await child.status;
-        await child.stdin.close();
+        clearTimeout(tooLate);
+        await closeInput(child);
         throw new Error(
           `Cannot start ${path}: it ended with ${code}: ${await complaints}`,
         );
       }
       text += value;
     }
+    clearTimeout(tooLate);
     const ready: ReadyLine = JSON.parse(text.slice(0, text.indexOf("\n")));
     return new Program(ready, child, Promise.all([drain(reader), complaints]));
   }

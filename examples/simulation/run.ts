@@ -52,8 +52,14 @@ export async function checkLog<E extends { kind: string }>(
   simulation: Simulation<E>,
   path: string,
 ): Promise<number> {
-  const log = readLog<E>(await Deno.readTextFile(path));
   const screen = new Screen(() => []);
+  let log;
+  try {
+    log = readLog<E>(await Deno.readTextFile(path));
+  } catch (error) {
+    screen.say(`Cannot read ${path}: ${error}`, "bad");
+    return 1;
+  }
   return tellFindings(judge(log, simulation.conditions), screen) ? 0 : 1;
 }
 
@@ -79,6 +85,11 @@ async function play<E extends { kind: string }>(
     leaseMs: coordinatorLeaseMs,
   });
   const path = settings.log ?? `${stage.folder}/log`;
+  using file = await Deno.open(path, {
+    write: true,
+    create: true,
+    truncate: true,
+  });
   await using mom = await Mom.connect({
     name: "main",
     daemon: stage.daemon(0),
@@ -87,8 +98,7 @@ async function play<E extends { kind: string }>(
     screen.changed(view.take(entry));
   };
   const topic = `${simulation.name}/events`;
-  const chronicle = await Chronicle.open<E>(mom, topic, path, onEntry);
-  using _closing = { [Symbol.dispose]: () => chronicle.close() };
+  const chronicle = await Chronicle.open<E>(mom, topic, file, onEntry);
   screen.open();
   await perform(simulation, settings, {
     stage,
