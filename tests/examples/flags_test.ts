@@ -56,7 +56,7 @@ Deno.test("readFlags() refuses what it does not know, naming flag, value and rul
     [["--people", "1.5"], /--people 1\.5: must be a whole number/],
     [["--people", ""], /--people : must be/],
     [["--people", "many"], /--people many: must be/],
-    [["--speed", "-1"], /--speed -1: must be a number/],
+    [["--speed=-1"], /--speed -1: must be a number/],
     [["--door", "2"], /--door: there is no such flag/],
     [["somewhere"], /somewhere: there is no such flag/],
     [["--log", ""], /--log : must name one file/],
