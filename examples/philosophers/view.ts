@@ -59,6 +59,8 @@ export class PhilosopherView implements View<PhilosopherEvent | CommonEvent> {
 
 const PAIR_COLUMNS = 38;
 
+const LEGEND = "◂ ▸ who has the stick, │ nobody; ▪ in the buffer; items so far";
+
 /** Draws a table; in two columns where one does not fit. */
 export function drawTable(
   state: TableState,
@@ -75,6 +77,7 @@ export function drawTable(
       { text: clock, style: "strong" },
     ],
     [{ text: "  " }, ...summary(state, settings)],
+    [{ text: `  ${LEGEND}`, style: "faint" }],
     [],
   ];
   const isWide = columns >= 2 * PAIR_COLUMNS &&

@@ -33,6 +33,7 @@ export class Cast {
 
   /** Starts a file of the examples. */
   start(path: string, card: Card): void {
+    if (this.#isOver) throw new Error(`Cannot start ${card.name}: all is over`);
     const args = [JSON.stringify(card)];
     const child = spawn(`examples/${path}`, args, this.#folder);
     this.#children.set(card.name, child);
@@ -51,7 +52,7 @@ export class Cast {
     await this.ended(actor);
   }
 
-  /** Ends at once whoever is still there. */
+  /** Ends at once whoever is still there; nobody can be started after. */
   async kill(): Promise<void> {
     this.#isOver = true;
     for (const child of this.#children.values()) send(child, "SIGKILL");

@@ -36,6 +36,8 @@ export class Stage implements AsyncDisposable {
   readonly folder: string;
   readonly #options: StageOptions;
   readonly #running = new Map<string, Program>();
+  readonly #starting = new Set<Promise<unknown>>();
+  #isOver = false;
   #brokerAddress = "";
 
   private constructor(folder: string, options: StageOptions) {
@@ -94,6 +96,8 @@ export class Stage implements AsyncDisposable {
 
   /** Ends at once what still runs, and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    await Promise.allSettled(this.#starting);
     await Promise.all([...this.#running.values()].map((one) => one.kill()));
     this.#running.clear();
     await Deno.remove(this.folder, { recursive: true });
@@ -126,9 +130,16 @@ export class Stage implements AsyncDisposable {
     path: string,
     args: readonly string[],
   ): Promise<Program> {
-    const program = await Program.start(path, args, this.folder);
-    this.#running.set(name, program);
-    return program;
+    if (this.#isOver) throw new Error(`Cannot start ${name}: all is over`);
+    const starting = Program.start(path, args, this.folder);
+    this.#starting.add(starting);
+    try {
+      const program = await starting;
+      this.#running.set(name, program);
+      return program;
+    } finally {
+      this.#starting.delete(starting);
+    }
   }
 
   async #stop(program: string): Promise<ProgramEnd> {

@@ -101,9 +101,9 @@ Deno.test("drawTable() takes two columns where one does not fit", () => {
   const settings = { philosophers: 30, items: 6, coordinators: 3 };
   const draw = (columns: number, rows: number) =>
     drawTable(someTable(), settings, { clock: "", columns, rows }).length;
-  assert.equal(draw(80, 24), 3 + 15);
-  assert.equal(draw(80, 12), 3 + 8);
-  assert.equal(draw(40, 12), 3 + 15);
+  assert.equal(draw(80, 24), 4 + 15);
+  assert.equal(draw(80, 12), 4 + 8);
+  assert.equal(draw(40, 12), 4 + 15);
 });
 
 Deno.test("Story keeps the last lines with the simulation's time", () => {
