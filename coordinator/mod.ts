@@ -10,9 +10,11 @@ export { Coordinator } from "./client/coordinator.ts";
 export { Permit } from "./client/permit.ts";
 export { Semaphore } from "./client/semaphore.ts";
 export { SharedValue } from "./client/shared_value.ts";
+export { CoordinatorNode } from "./server/node.ts";
 
 export type {
   CoordinatorOptions,
   OperationOptions,
   WaitOptions,
 } from "./client/options.ts";
+export type { CoordinatorNodeOptions } from "./server/node.ts";

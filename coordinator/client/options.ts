@@ -69,8 +69,8 @@ export interface WaitOptions {
   consume?: boolean;
 }
 
-/** The text that names a set of coordinators. */
-export const GROUP = /^[A-Za-z0-9_-]{1,24}$/;
+/** The text that names a set of coordinators; empty: it has no name. */
+export const GROUP = /^[A-Za-z0-9_-]{0,24}$/;
 
 const count = (max: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(max));
@@ -90,7 +90,7 @@ const connectSchema = v.object({
   group: v.optional(
     v.pipe(
       v.string(),
-      v.regex(GROUP, "must be 1 to 24 letters, digits, - or _"),
+      v.regex(GROUP, "must be at most 24 letters, digits, - or _"),
     ),
     "",
   ),
@@ -112,7 +112,14 @@ const waitSchema = v.object({
 });
 
 /** Options of `connect` with their defaults. */
-export type CoordinatorSettings = v.InferOutput<typeof connectSchema>;
+export interface CoordinatorSettings {
+  readonly of: number;
+  readonly group: string;
+  readonly leaseMs: number;
+  readonly timeoutMs: number;
+  readonly clock?: Clock | undefined;
+  readonly entropy?: Entropy | undefined;
+}
 
 /**
  * Checks the options of `connect`.

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   program: ["protocol", "deps"],
   broker: ["protocol", "transport", "storage", "program", "deps"],
   daemon: ["protocol", "transport", "storage", "program", "deps"],
-  coordinator: ["mod.ts"],
+  coordinator: ["mod.ts", "deps"],
   examples: ["mod.ts", "coordinator", "deps"],
   tools: ["program"],
 };

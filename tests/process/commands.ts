@@ -2,7 +2,7 @@
  * How the programs under test are started: as the tasks of deno.json do it,
  * with the same permissions, unless the environment names others.
  *
- * `MOM_TEST_BROKER`, `MOM_TEST_DAEMON`, `MOM_TEST_SHELL` hold a command line each
+ * `MOM_TEST_BROKER`, `MOM_TEST_DAEMON`, `MOM_TEST_SHELL`, `MOM_TEST_COORDINATOR` hold a command line each
  * (split at spaces): an executable to be tested in place of the sources.
  *
  * @module
@@ -23,7 +23,7 @@ export const ROOT = decodeURIComponent(
 
 /** The command of a task, or the one that the environment names instead. */
 export function taskCommand(
-  task: "broker" | "daemon" | "shell",
+  task: "broker" | "daemon" | "shell" | "coordinator",
   environment: Record<string, string> = Deno.env.toObject(),
 ): Command {
   const named = environment[`MOM_TEST_${task.toUpperCase()}`];
