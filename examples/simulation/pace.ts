@@ -14,9 +14,9 @@ export class Pace {
   }
 
   /** Resolves after so many of its seconds; rejects when the signal comes first. */
-  pause(seconds: number, signal?: AbortSignal): Promise<void> {
+  async pause(seconds: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       const stop = () => {
         clearTimeout(timer);
         reject(signal?.reason);
