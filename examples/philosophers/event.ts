@@ -19,8 +19,12 @@ export type PhilosopherEvent =
   /** A coordinator that was killed is being started again. */
   | { kind: "restarts"; program: string };
 
-/** Told to all when they have sat down. */
-export const BEGIN_TOPIC = "philosophers/begin";
+/**
+ * Told to all when they have sat down; and, where coordinators are killed, once
+ * more when all of them are back: before that nobody has the last course, so that
+ * the meal does not end too early.
+ */
+export const COURSE_TOPIC = "philosophers/courses";
 
 /** The stick on the right of a philosopher. */
 export function stickName(stick: number): string {

@@ -14,8 +14,8 @@ import {
   writeValue,
 } from "../simulation/actor.ts";
 import {
-  BEGIN_TOPIC,
   bufferName,
+  COURSE_TOPIC,
   isProducer,
   type PhilosopherEvent,
   producerOf,
@@ -27,11 +27,16 @@ async function dine(actor: Actor<PhilosopherEvent>): Promise<void> {
   const { mom, card, pace, random } = actor;
   const { id } = card;
   const { philosophers, items, restSecondsMin, restSecondsMax } = card.settings;
-  await mom.subscribe(BEGIN_TOPIC);
+  let mustWait = card.settings.killCoordinator === 1 && items! > 1;
+  await mom.subscribe(COURSE_TOPIC);
   actor.record({ kind: "ready" });
   await receive(mom);
   const [first, second] = sticksOf(id, philosophers!).map(stickName);
   for (let count = 0; count < items!;) {
+    if (count === items! - 1 && mustWait) {
+      await receive(mom);
+      mustWait = false;
+    }
     actor.record({ kind: "hungry", id });
     count = await holding(
       actor,

@@ -18,8 +18,8 @@ import type {
 } from "../simulation/simulation.ts";
 import { PHILOSOPHER_CONDITIONS } from "./conditions.ts";
 import {
-  BEGIN_TOPIC,
   bufferName,
+  COURSE_TOPIC,
   isProducer,
   type PhilosopherEvent,
   stickName,
@@ -57,8 +57,10 @@ export const PHILOSOPHER_FLAGS: Flags = {
   },
 };
 
-/** Items between the kill of a coordinator and its return. */
-const ITEMS_WITHOUT = 10;
+/** Items from the return of a coordinator to the kill of the next. */
+const ITEMS_BEFORE = 3;
+/** Items from a kill to the return: others have taken over then. */
+const ITEMS_WITHOUT = 6;
 
 /** The simulation. */
 export const PHILOSOPHERS: Simulation<PhilosopherEvent> = {
@@ -91,32 +93,25 @@ async function perform(company: Company<PhilosopherEvent>): Promise<void> {
     cast.start("philosophers/philosopher.ts", card(`philosopher-${id}`, id));
   }
   await ready;
-  const eating = Promise.all(
-    all.map((id) => cast.ended(`philosopher-${id}`)),
-  );
-  const killing = settings.switches.killCoordinator
-    ? killInTurn(company, eating.then(() => false))
-    : undefined;
-  await mom.publish(BEGIN_TOPIC, "eat");
-  await Promise.all([eating, killing]);
+  const begun = chronicle.seen(({ kind }) => kind === "counted");
+  await mom.publish(COURSE_TOPIC, "first");
+  if (settings.switches.killCoordinator) {
+    await begun;
+    await killInTurn(company);
+    await mom.publish(COURSE_TOPIC, "last");
+  }
+  for (const id of all) await cast.ended(`philosopher-${id}`);
 }
 
-/** Kills and brings back one coordinator after another, or until it is `over`. */
+/** Kills and brings back one coordinator after another. */
 async function killInTurn(
-  company: Company<PhilosopherEvent>,
-  over: Promise<false>,
+  { chronicle, settings, stage }: Company<PhilosopherEvent>,
 ): Promise<void> {
-  const { chronicle, settings, stage } = company;
-  const { coordinators, philosophers, items } = settings.numbers as Numbers;
-  const share = Math.floor(philosophers * items / (coordinators + 2));
   const counted = (count: number) =>
-    Promise.race([
-      chronicle.seen(({ kind }) => kind === "counted", count).then(() => true),
-      over,
-    ]);
-  for (const index of numbers(coordinators)) {
+    chronicle.seen(({ kind }) => kind === "counted", count);
+  for (const index of numbers(settings.numbers.coordinators!)) {
     const [id, program] = [index + 1, `coordinator ${index + 1}`];
-    if (!await counted(Math.max(1, share - ITEMS_WITHOUT))) return;
+    await Promise.race([counted(ITEMS_BEFORE), mayBeStuck(settings)]);
     await stage.killCoordinator(id);
     await chronicle.record({ kind: "killed", program });
     await Promise.race([counted(ITEMS_WITHOUT), mayBeStuck(settings)]);
@@ -126,9 +121,10 @@ async function killInTurn(
   }
 }
 
-type Numbers = Record<string, number>;
-
-/** Resolves when others have had the time to take over, whether they could or not. */
+/**
+ * Resolves when others have had the time to take over. Where they cannot, for want
+ * of a second replica, or where all wait for the last course, nothing is counted.
+ */
 function mayBeStuck({ numbers }: Settings): Promise<void> {
   const waitMs = 3 * numbers.coordinatorLeaseMs!;
   return new Promise((resolve) => setTimeout(resolve, waitMs));

@@ -99,6 +99,8 @@ function assemble<E>(
 ): Company<E> {
   const { seed, speed, leaseMs, coordinators: of } = settings
     .numbers as Numbers;
+  const { numbers, switches } = settings;
+  const flags = { ...numbers, ...mapValues(switches, Number) };
   let index = 0;
   const card = (name: string, id: number): Card => ({
     name,
@@ -109,7 +111,7 @@ function assemble<E>(
     leaseMs,
     seed,
     speed,
-    settings: settings.numbers,
+    settings: flags,
   });
   return {
     settings,
@@ -123,6 +125,15 @@ function assemble<E>(
     closing: signals.closing,
     card,
   };
+}
+
+function mapValues<A, B>(
+  record: Record<string, A>,
+  map: (value: A) => B,
+): Record<string, B> {
+  return Object.fromEntries(
+    Object.entries(record).map(([name, value]) => [name, map(value)]),
+  );
 }
 
 async function create(
