@@ -21,8 +21,8 @@ export type PhilosopherEvent =
 
 /**
  * Told to all when they have sat down; and, where coordinators are killed, once
- * more when all of them are back: before that nobody has the last course, so that
- * the meal does not end too early.
+ * more when all of them are back. Before that nobody counts its last item, and they
+ * eat on, so that the meal does not end too early.
  */
 export const COURSE_TOPIC = "philosophers/courses";
 
