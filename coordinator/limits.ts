@@ -32,6 +32,8 @@ export const COORDINATOR_LIMITS = {
   closeMs: 5_000,
   /** Name of a semaphore or value, in upper case. */
   nameBytes: 200,
+  /** Read values up to this size are kept as answers, larger ones are read again. */
+  answerBytes: 1024,
   /** A value, as `sizeOf` counts. */
   valueBytes: 1024 * 1024,
   /** Arrays and objects inside one another in a value: a snapshot adds some. */

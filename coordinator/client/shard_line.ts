@@ -43,6 +43,8 @@ interface OutgoingRecord {
 /** So many of the requests that may be open can be `wait`s: others must get through. */
 const OPEN_WAITS = COORDINATOR_LIMITS.openRequests * 3 / 4;
 const OPEN_OTHERS = COORDINATOR_LIMITS.openRequests - OPEN_WAITS;
+/** After so long without an answer a request is sent again for the first time. */
+const RESEND_MS = 1_000;
 /** A lease has so many renewals. */
 const RENEWALS = 3;
 
@@ -382,7 +384,9 @@ export class ShardLine implements PermitOwner {
     const { clock, leaseMs } = this.#options;
     const nowMs = clock.monotonicMs();
     for (const call of [...this.#sent.values()]) {
-      if (nowMs - call.lastSentMs >= leaseMs) this.#send(call);
+      // The answer may be long in coming, or it may be lost: less often each time.
+      const patienceMs = Math.min(leaseMs, RESEND_MS * 2 ** (call.sent - 1));
+      if (nowMs - call.lastSentMs >= patienceMs) this.#send(call);
     }
     const isDue = nowMs - this.#lastSentMs >= leaseMs / RENEWALS;
     if (isDue && this.#isOpen && this.#isActive()) {

@@ -111,7 +111,7 @@ function performNamed(place: Place, operation: NamedOperation): Result {
     case "value_read":
       return withValue(place, (value) => ({
         outcome: { outcome: "done", result: value },
-        isForgotten: true,
+        isForgotten: sizeOf(value) > COORDINATOR_LIMITS.answerBytes,
       }));
     case "value_write":
       return withValue(place, () => putValue(place, operation.value));

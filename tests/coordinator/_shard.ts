@@ -53,6 +53,11 @@ export class Shard {
     return request;
   }
 
+  /** The highest number that a client has used. */
+  lastNumber(client: string): number {
+    return this.#numbers.get(client) ?? 0;
+  }
+
   /** A request as a record. */
   record(client: string, request: number, fields: Fields) {
     return {
