@@ -61,6 +61,8 @@ export const PHILOSOPHER_FLAGS: Flags = {
 const ITEMS_BEFORE = 3;
 /** Items from a kill to the return: others have taken over then. */
 const ITEMS_WITHOUT = 6;
+/** Leases after which another one has taken over. */
+const TAKE_OVER_LEASES = 1.5;
 
 /** The simulation. */
 export const PHILOSOPHERS: Simulation<PhilosopherEvent> = {
@@ -126,6 +128,6 @@ async function killInTurn(
  * of a second replica, or where all wait for the last course, nothing is counted.
  */
 function mayBeStuck({ numbers }: Settings): Promise<void> {
-  const waitMs = 3 * numbers.coordinatorLeaseMs!;
+  const waitMs = TAKE_OVER_LEASES * numbers.coordinatorLeaseMs!;
   return new Promise((resolve) => setTimeout(resolve, waitMs));
 }
