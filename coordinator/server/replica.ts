@@ -168,6 +168,7 @@ export class Replica {
     if (!this.#hasBegun) return;
     if (this.#early.length > 0) this.#sendWant();
     else if (!this.#isReady) this.#sendJoin();
+    if (this.#early.length > 0) return;
     this.#lead();
     if (this.isLeader) this.#expireSessions();
     else if (this.#isReady) this.#considerTakeover();
@@ -264,8 +265,9 @@ export class Replica {
     });
   }
 
-  /** What only the holder of the lease does. */
+  /** What only the holder of the lease does. Who misses a record lets it go. */
   #lead(): void {
+    if (this.#early.length > 0) return;
     if (!this.isLeader) {
       if (this.#isOverdue(COORDINATOR_LIMITS.snapshotRecordsMax)) {
         this.#sendSnapshot();
