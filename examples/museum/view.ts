@@ -33,7 +33,7 @@ export class MuseumView implements View<MuseumEvent | CommonEvent> {
   /** Takes in what happened. */
   take(entry: MuseumEntry): string | null {
     this.#state = stepMuseum(this.#state, entry);
-    this.#story.goTo(entry.time);
+    this.#story.goTo(entry);
     const what = tellEvent(entry, this.#settings);
     return what === null ? null : this.#story.add(what[0], what[1]);
   }

@@ -39,7 +39,7 @@ export class PhilosopherView implements View<PhilosopherEvent | CommonEvent> {
   /** Takes in what happened. */
   take(entry: PhilosopherEntry): string | null {
     this.#state = stepTable(this.#state, entry);
-    this.#story.goTo(entry.time);
+    this.#story.goTo(entry);
     const what = tellEvent(entry, this.#settings);
     return what === null ? null : this.#story.add(what[0], what[1]);
   }

@@ -7,6 +7,8 @@
 import type { Line } from "./screen.ts";
 
 const KEPT = 50;
+/** What happens before the first moment of the simulation. */
+const BEFORE: readonly string[] = ["opened", "created", "ready"];
 
 /** The last lines of what happened. */
 export class Story {
@@ -27,10 +29,11 @@ export class Story {
     return `${pad(minutes)}:${pad(Math.floor(rest))}`;
   }
 
-  /** Goes on to a time of the log. */
-  goTo(timeMs: number): void {
-    this.#beginMs ??= timeMs;
-    this.#nowMs = timeMs;
+  /** Goes on to an entry; time counts once all are in their places. */
+  goTo({ kind, time }: { kind: string; time: number }): void {
+    if (BEFORE.includes(kind)) this.#beginMs = time;
+    this.#beginMs ??= time;
+    this.#nowMs = time;
   }
 
   /** Keeps what happened; gives it with the time. */

@@ -108,9 +108,10 @@ Deno.test("drawTable() takes two columns where one does not fit", () => {
 
 Deno.test("Story keeps the last lines with the simulation's time", () => {
   const story = new Story(20);
-  story.goTo(1_000);
+  story.goTo({ kind: "ready", time: 200 });
+  story.goTo({ kind: "ready", time: 1_000 });
   assert.equal(story.add("door 1", "opens"), "00:00  door 1          opens");
-  story.goTo(5_000);
+  story.goTo({ kind: "eats", time: 5_000 });
   assert.equal(story.clock, "01:20");
   for (let line = 0; line < 100; line++) story.add("x", `${line}`);
   assert.equal(textOf(story.last(2)).at(-1)?.endsWith("99"), true);
