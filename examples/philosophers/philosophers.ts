@@ -57,8 +57,6 @@ export const PHILOSOPHER_FLAGS: Flags = {
   },
 };
 
-/** Items from the return of a coordinator to the kill of the next. */
-const ITEMS_BEFORE = 3;
 /** Items from a kill to the return: others have taken over then. */
 const ITEMS_WITHOUT = 6;
 /** Leases after which another one has taken over. */
@@ -95,33 +93,51 @@ async function perform(company: Company<PhilosopherEvent>): Promise<void> {
     cast.start("philosophers/philosopher.ts", card(`philosopher-${id}`, id));
   }
   await ready;
-  const begun = chronicle.seen(({ kind }) => kind === "counted");
+  const turns = killingTurns(company);
   await mom.publish(COURSE_TOPIC, "first");
   if (settings.switches.killCoordinator) {
-    await begun;
-    await killInTurn(company);
+    await killInTurn(company, turns);
     await mom.publish(COURSE_TOPIC, "last");
   }
   for (const id of all) await cast.ended(`philosopher-${id}`);
 }
 
+/** For each coordinator, when so many items are counted: evenly over the meal. */
+function killingTurns(
+  { chronicle, settings }: Company<PhilosopherEvent>,
+): Promise<void>[] {
+  const { coordinators, philosophers, items } = settings.numbers as Numbers;
+  // Before the last course, so that it comes to that.
+  const all = philosophers * (items - 1);
+  return numbers(coordinators).map((index) => {
+    const turn = Math.floor((index + 1) * all / (coordinators + 1));
+    return chronicle.seen(isCounted, Math.max(1, turn));
+  });
+}
+
 /** Kills and brings back one coordinator after another. */
 async function killInTurn(
   { chronicle, settings, stage }: Company<PhilosopherEvent>,
+  turns: readonly Promise<void>[],
 ): Promise<void> {
-  const counted = (count: number) =>
-    chronicle.seen(({ kind }) => kind === "counted", count);
-  for (const index of numbers(settings.numbers.coordinators!)) {
+  for (const [index, turn] of turns.entries()) {
     const [id, program] = [index + 1, `coordinator ${index + 1}`];
-    await Promise.race([counted(ITEMS_BEFORE), mayBeStuck(settings)]);
+    await turn;
     await stage.killCoordinator(id);
     await chronicle.record({ kind: "killed", program });
-    await Promise.race([counted(ITEMS_WITHOUT), mayBeStuck(settings)]);
+    const counted = chronicle.seen(isCounted, ITEMS_WITHOUT);
+    await Promise.race([counted, mayBeStuck(settings)]);
     await chronicle.record({ kind: "restarts", program });
     await stage.startCoordinator(id);
     await chronicle.record({ kind: "back", program });
   }
 }
+
+function isCounted({ kind }: { kind: string }): boolean {
+  return kind === "counted";
+}
+
+type Numbers = Record<string, number>;
 
 /**
  * Resolves when others have had the time to take over. Where they cannot, for want
