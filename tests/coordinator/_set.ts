@@ -93,8 +93,24 @@ export class CoordinatorSet implements AsyncDisposable {
     return client;
   }
 
+  /** Ends a coordinator's user with its mailbox, as if its machine had lost its disk. */
+  async destroyUser(id: number): Promise<{ user: string }> {
+    const machine = this.machines[(id - 1) % this.machines.length]!;
+    const mom = await Mom.connect({
+      daemon: this.cluster.daemonAddress(machine),
+      token: await this.cluster.token(machine),
+      name: `coordinator-${this.of}-${id}`,
+    });
+    const { user } = mom;
+    await mom.destroy();
+    return { user };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const each of this.#open.reverse()) await each[Symbol.asyncDispose]();
+    const open = this.#open.splice(0);
+    const clients = open.filter((each) => each instanceof Coordinator);
+    await Promise.all(clients.map((client) => client.close()));
+    await Promise.all(open.map((each) => each[Symbol.asyncDispose]()));
     await Promise.all(this.slots.map((slot) => slot[Symbol.asyncDispose]()));
     await this.cluster[Symbol.asyncDispose]();
   }

@@ -26,6 +26,8 @@ export interface CounterOptions {
   increments?: number;
   /** Of the coordinators. @default {500} */
   leaseMs?: number;
+  /** How often coordinators are struck, at most. @default {Infinity} */
+  strikesMax?: number;
   /** When it is too much. @default {120_000} */
   timeoutMs?: number;
 }
@@ -61,6 +63,7 @@ export async function runCounter(
     slots: slots.all,
     seed,
     leaseMs,
+    strikesMax: options.strikesMax,
     signal: ending.signal,
   });
   try {

@@ -22,17 +22,19 @@ export interface DisturbOptions {
   seed: number;
   /** Of the coordinators. */
   leaseMs: number;
+  /** After so many it stops by itself. @default {Infinity} */
+  strikesMax?: number;
   /** Ends the disturbing. */
   signal: AbortSignal;
 }
 
 /** Disturbs until told to stop; then all coordinators are there again. */
 export async function disturb(
-  { slots, seed, leaseMs, signal }: DisturbOptions,
+  { slots, seed, leaseMs, strikesMax = Infinity, signal }: DisturbOptions,
 ): Promise<Disturbances> {
   const random = new Random(seed);
   const done: Disturbances = { kills: 0, pauses: 0, blackouts: 0 };
-  while (!signal.aborted) {
+  for (let strikes = 0; strikes < strikesMax && !signal.aborted; strikes++) {
     await pause(random.integer(1, 3 * leaseMs));
     if (signal.aborted) break;
     const several = random.chance(0.1)

@@ -60,6 +60,7 @@ Deno.test("the program serves its shards, alone or with others, and ends with 0"
   assert.equal((await second.ended).code, 1);
   assert.match(second.stderr, /^error: name_in_use [^\n]+\n$/);
 
+  await Promise.all([ana.close(), ben.close()]);
   const ends = await Promise.all(set.slots.map((slot) => slot.stop()));
   assert.deepEqual(ends.map(({ code }) => code), [0, 0, 0]);
 });

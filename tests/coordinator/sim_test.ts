@@ -154,7 +154,8 @@ async function playAll(
   options: Omit<SimOptions, "seed">,
 ): Promise<void> {
   const first = Number(Deno.env.get("SIM_SEED") ?? 1);
-  for (let seed = first; seed < first + seeds; seed++) {
+  const end = first + Number(Deno.env.get("SIM_SEEDS") ?? seeds);
+  for (let seed = first; seed < end; seed++) {
     const wrong = await play({ seed, ...options });
     assert.deepEqual(wrong.slice(0, 3), [], `SIM_SEED=${seed}`);
   }
