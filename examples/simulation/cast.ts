@@ -6,13 +6,13 @@
  */
 
 import type { Card } from "./actor.ts";
-import { closeInput, keepLast, send, spawn } from "./program.ts";
+import { closeInput, keepLast, type Place, send, spawn } from "./program.ts";
 
 /** All processes that play a part. */
 export class Cast {
   /** Rejects when an actor ends with anything but 0; never resolves. */
   readonly failed: Promise<never>;
-  readonly #folder: string;
+  readonly #place: Place;
   readonly #onEnd: (actor: string, code: number) => Promise<void>;
   readonly #children = new Map<string, Deno.ChildProcess>();
   readonly #ends = new Map<string, Promise<void>>();
@@ -21,10 +21,10 @@ export class Cast {
 
   /** @param onEnd Told of every end, before it counts as one. */
   constructor(
-    folder: string,
+    place: Place,
     onEnd: (actor: string, code: number) => Promise<void>,
   ) {
-    this.#folder = folder;
+    this.#place = place;
     this.#onEnd = onEnd;
     this.failed = new Promise((_, reject) => this.#fail = reject);
     // Who does not wait for it is not to hear of it.
@@ -35,7 +35,7 @@ export class Cast {
   start(path: string, card: Card): void {
     if (this.#isOver) throw new Error(`Cannot start ${card.name}: all is over`);
     const args = [JSON.stringify(card)];
-    const child = spawn(`examples/${path}`, args, this.#folder);
+    const child = spawn(`examples/${path}`, args, this.#place);
     this.#children.set(card.name, child);
     this.#ends.set(card.name, this.#watch(card.name, child));
   }

@@ -38,7 +38,7 @@ export async function perform<E extends { kind: string }>(
 ): Promise<void> {
   const { stage, chronicle, signals } = boards;
   const cast = new Cast(
-    stage.folder,
+    stage.nest,
     (actor, code) => chronicle.record({ kind: "ended", actor, code }),
   );
   using silence = new Silence(chronicle, settings.numbers.speed!);

@@ -16,6 +16,7 @@ export interface ReadyLine {
 }
 
 const PERMISSIONS = ["net", "read", "write", "env", "sys"];
+const IS_DETACHED = Deno.build.os !== "windows";
 const STDERR_CHARS_KEPT = 2_000;
 
 /** How long a program may take to be there, also on a busy machine. */
@@ -24,27 +25,48 @@ const START_WITHIN_MS = 60_000;
 /** How long a program may take to end in order. */
 const END_WITHIN_MS = 8_000;
 
+/** Where processes live. */
+export interface Place {
+  /** Where they look for what is not named by a flag. */
+  readonly folder: string;
+  /** Told of each that is started. */
+  onSpawn?(child: Deno.ChildProcess): void;
+}
+
 /**
  * A process from a file of the sources. A Ctrl+C on the terminal does not reach
  * it: who started it ends it, in the order that is right.
  *
  * @param path From the root of the sources.
- * @param stateFolder Where it looks for what is not named by a flag.
  */
 export function spawn(
   path: string,
   args: readonly string[],
-  stateFolder: string,
+  place: Place,
 ): Deno.ChildProcess {
   const file = new URL(`../../${path}`, import.meta.url);
   const allowed = PERMISSIONS.map((one) => `--allow-${one}`);
-  return new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--unstable-kv", ...allowed, file.href, ...args],
-    env: { XDG_STATE_HOME: stateFolder },
+    env: { XDG_STATE_HOME: place.folder },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    detached: Deno.build.os !== "windows",
+    detached: IS_DETACHED,
+  }).spawn();
+  place.onSpawn?.(child);
+  return child;
+}
+
+/** Starts `guard.ts`, which may end processes and remove a folder. */
+export function spawnGuard(folder: string): Deno.ChildProcess {
+  const file = new URL("guard.ts", import.meta.url);
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-run", "--allow-write", file.href, folder],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+    detached: IS_DETACHED,
   }).spawn();
 }
 
@@ -71,14 +93,13 @@ export class Program {
    *
    * @param path From the root of the sources.
    * @param args Its flags.
-   * @param stateFolder Where it looks for what is not named by a flag.
    */
   static async start(
     path: string,
     args: readonly string[],
-    stateFolder: string,
+    place: Place,
   ): Promise<Program> {
-    const child = spawn(path, args, stateFolder);
+    const child = spawn(path, args, place);
     const tooLate = setTimeout(() => send(child, "SIGKILL"), START_WITHIN_MS);
     const complaints = keepLast(child.stderr);
     const reader = child.stdout.pipeThrough(new TextDecoderStream())

@@ -84,7 +84,7 @@ async function play<E extends { kind: string }>(
     replicas,
     leaseMs: coordinatorLeaseMs,
   });
-  const path = settings.log ?? `${stage.folder}/log`;
+  const path = settings.log ?? `${stage.nest.folder}/log`;
   using file = await Deno.open(path, {
     write: true,
     create: true,

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Nest } from "./nest.ts";
 import { numbers } from "./numbers.ts";
 import { Program } from "./program.ts";
 
@@ -32,23 +33,22 @@ export interface ProgramEnd {
 
 /** Everything that runs beside the actors. */
 export class Stage implements AsyncDisposable {
-  /** Where all data lies. */
-  readonly folder: string;
+  /** Where all processes live and all data lies. */
+  readonly nest: Nest;
   readonly #options: StageOptions;
   readonly #running = new Map<string, Program>();
   readonly #starting = new Set<Promise<unknown>>();
   #isOver = false;
   #brokerAddress = "";
 
-  private constructor(folder: string, options: StageOptions) {
-    this.folder = folder;
+  private constructor(nest: Nest, options: StageOptions) {
+    this.nest = nest;
     this.#options = options;
   }
 
   /** Starts all of it; after a failure nothing is left. */
   static async start(options: StageOptions): Promise<Stage> {
-    const folder = await Deno.makeTempDir({ prefix: "mom-" });
-    const stage = new Stage(folder, options);
+    const stage = new Stage(await Nest.make(), options);
     try {
       await stage.#startAll();
       return stage;
@@ -60,7 +60,7 @@ export class Stage implements AsyncDisposable {
 
   /** Address of the daemon that is `index`'s, going round. */
   daemon(index: number): string {
-    return `unix:${this.folder}/${this.#machine(index)}.sock`;
+    return `unix:${this.nest.folder}/${this.#machine(index)}.sock`;
   }
 
   /** Starts a coordinator, the second time with what it has. */
@@ -100,12 +100,12 @@ export class Stage implements AsyncDisposable {
     await Promise.allSettled(this.#starting);
     await Promise.all([...this.#running.values()].map((one) => one.kill()));
     this.#running.clear();
-    await Deno.remove(this.folder, { recursive: true });
+    await this.nest[Symbol.asyncDispose]();
   }
 
   async #startAll(): Promise<void> {
     const args = ["--listen", "127.0.0.1:0", "--http", "off"];
-    args.push("--data", `${this.folder}/broker`);
+    args.push("--data", `${this.nest.folder}/broker`);
     args.push("--token-file", this.#tokenFile);
     const broker = await this.#start("broker", "broker/main.ts", args);
     this.#brokerAddress = broker.ready.address;
@@ -120,7 +120,7 @@ export class Stage implements AsyncDisposable {
     const machine = this.#machine(index);
     const args = ["--broker", this.#brokerAddress, "--machine", machine];
     args.push("--broker-token-file", this.#tokenFile);
-    args.push("--data", `${this.folder}/${machine}`);
+    args.push("--data", `${this.nest.folder}/${machine}`);
     args.push("--listen", this.daemon(index));
     await this.#start(`daemon ${machine}`, "daemon/main.ts", args);
   }
@@ -131,7 +131,7 @@ export class Stage implements AsyncDisposable {
     args: readonly string[],
   ): Promise<Program> {
     if (this.#isOver) throw new Error(`Cannot start ${name}: all is over`);
-    const starting = Program.start(path, args, this.folder);
+    const starting = Program.start(path, args, this.nest);
     this.#starting.add(starting);
     try {
       const program = await starting;
@@ -149,7 +149,7 @@ export class Stage implements AsyncDisposable {
   }
 
   get #tokenFile(): string {
-    return `${this.folder}/broker.token`;
+    return `${this.nest.folder}/broker.token`;
   }
 
   #machine(index: number): string {

@@ -83,7 +83,7 @@ export class Playing implements AsyncDisposable {
       lines,
       stderr: program.stderr,
       log: readLog<{ kind: string }>(text),
-      leftovers: await this.#leftovers(),
+      leftovers: await this.leftovers(),
     };
   }
 
@@ -110,7 +110,8 @@ export class Playing implements AsyncDisposable {
     return `${this.#folder.path}/t`;
   }
 
-  async #leftovers(): Promise<string[]> {
+  /** Files and processes that are there. */
+  async leftovers(): Promise<string[]> {
     const pids = await this.processes("");
     const found = pids.map((pid) => `process ${pid}`);
     for await (const { name } of Deno.readDir(this.#stages)) found.push(name);

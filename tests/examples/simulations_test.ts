@@ -77,3 +77,18 @@ Deno.test(
     assert.deepEqual(played.leftovers, []);
   },
 );
+
+Deno.test(
+  "[O-24] the museum leaves nothing behind when it is killed itself",
+  { ignore },
+  async () => {
+    await using playing = await Playing.start("museum", ["--speed", "50"]);
+    await playing.line(/asks door/);
+    await playing.program.kill();
+    await eventually(
+      "the end of all",
+      async () => (await playing.leftovers()).length === 0,
+      { timeoutMs: 20_000 },
+    );
+  },
+);
