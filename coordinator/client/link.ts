@@ -5,13 +5,25 @@
  * @module
  */
 
-import { type Clock, type Mom, MomError } from "../../mod.ts";
+import {
+  type Clock,
+  type Message,
+  type Mom,
+  MomError,
+  type Timer,
+} from "../../mod.ts";
 import { COORDINATOR_LIMITS } from "../limits.ts";
 import { pause } from "../system.ts";
 
 /** Between two attempts to open a handle. */
 const REOPEN_MS = 250;
 const RECEIVED_AT_ONCE = 1_000;
+/**
+ * Replies are acknowledged together: one by one each would cost the broker a commit
+ * more. Those that come again after a lost connection are dropped as second ones.
+ */
+const ACKNOWLEDGED_AT_ONCE = 256;
+const ACKNOWLEDGE_MS = 1_000;
 
 /** What a link stands on. */
 export interface LinkOptions {
@@ -33,6 +45,8 @@ export class Link {
   readonly #options: LinkOptions;
   #handle: Mom;
   #isClosed = false;
+  #received: Message[] = [];
+  #acknowledging: Timer | null = null;
   readonly #living: Promise<void>;
 
   private constructor(options: LinkOptions, handle: Mom) {
@@ -55,6 +69,7 @@ export class Link {
   /** Ends it. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#acknowledge();
     await this.#handle.close();
     await this.#living;
   }
@@ -73,11 +88,30 @@ export class Link {
   async #receive(): Promise<void> {
     const max = RECEIVED_AT_ONCE;
     const messages = await this.#handle.receiveMany({ max });
-    for (const { value } of messages) this.#options.onValue(value);
+    for (const message of messages) {
+      this.#received.push(message);
+      this.#options.onValue(message.value);
+    }
+    if (this.#received.length >= ACKNOWLEDGED_AT_ONCE) this.#acknowledge();
+    else if (!this.#isClosed) {
+      this.#acknowledging ??= this.#options.clock.setTimer(
+        ACKNOWLEDGE_MS,
+        () => this.#acknowledge(),
+      );
+    }
+  }
+
+  #acknowledge(): void {
+    this.#acknowledging?.cancel();
+    this.#acknowledging = null;
+    // Whatever becomes of it: at worst they come again.
+    for (const message of this.#received) message.ack().catch(() => {});
+    this.#received = [];
   }
 
   async #reopen(): Promise<void> {
     const { clock } = this.#options;
+    this.#acknowledge();
     await this.#handle.close();
     while (!this.#isClosed) {
       try {
@@ -99,7 +133,7 @@ export class Link {
 async function openHandle({ mom, topic }: LinkOptions): Promise<Mom> {
   const handle = await mom.another();
   try {
-    await handle.subscribe(topic);
+    await handle.subscribe(topic, { ack: "manual" });
     return handle;
   } catch (error) {
     await handle.close();
