@@ -144,14 +144,7 @@ export const MUSEUM_CONDITIONS: readonly Condition<
   {
     id: "signed_and_waiting",
     text: "requests waiting at the guide = signed when sem_vacancy is free",
-    faults: (log) =>
-      each(
-        log,
-        ({ entry, after }) =>
-          entry.kind === "released" && isFree(after, "list") &&
-          after.signed !== after.waiting.length &&
-          `${after.signed} have signed and ${after.waiting.length} wait`,
-      ),
+    faults: signedAndWaiting,
   },
   {
     id: "ends_empty",
@@ -310,7 +303,9 @@ function partyOrTimeout(log: Log): string[] {
     if (entry.kind === "calls") {
       const isFew = entry.signed > 0 && entry.signed < party;
       if (entry.why === "timeout") timeouts++;
-      const isRight = entry.why === "timeout" ? isFew : entry.signed === party;
+      const isRight = entry.why === "timeout"
+        ? isFew
+        : entry.why === "party" && entry.signed === party;
       return !isRight && `calls for ${entry.signed} by ${entry.why}`;
     }
     if (entry.kind !== "tour" || entry.people.length >= party) return false;
@@ -325,6 +320,18 @@ function called(log: Log): string[] {
     if (entry.kind === "calls") calls++;
     if (entry.kind === "wakes") calls--;
     return entry.kind === "wakes" && calls < 0 && "wakes without a call";
+  });
+}
+
+function signedAndWaiting(log: Log): string[] {
+  return each(log, ({ entry, after }) => {
+    const { signed, waiting } = after;
+    if (entry.kind === "signs" && entry.signed !== waiting.length) {
+      return `signs as ${entry.signed} and is number ${waiting.length}`;
+    }
+    return entry.kind === "released" && isFree(after, "list") &&
+      signed !== waiting.length &&
+      `${signed} have signed and ${waiting.length} wait`;
   });
 }
 
@@ -348,7 +355,7 @@ function everyoneCame(log: Log): string[] {
   const { people = 0, forever = 0 } = settingsOf(log);
   const spawned = of(log, "spawned").map(({ person }) => person);
   const left = of(log, "leaves").map(({ person }) => person);
-  const faults = of(log, "leaves").filter(({ strays }) => strays > 0)
+  const faults = of(log, "leaves").filter(({ strays }) => strays !== 0)
     .map((entry) => `${at(entry)}: ${entry.strays} messages were left over`);
   const expected = forever === 1 ? spawned.length : people;
   const wanted = numbers(expected).map((index) => index + 1).join();

@@ -26,16 +26,16 @@ import {
 } from "./event.ts";
 import { MuseumView } from "./view.ts";
 
-const seconds = (is: number, about: string) => ({
+const seconds = (is: number, about: string, min = 0) => ({
   is,
-  min: 0,
+  min,
   max: 3_600,
   isFraction: true,
   about,
 });
-const percent = (is: number, about: string) => ({
+const percent = (is: number, about: string, min = 0) => ({
   is,
-  min: 0,
+  min,
   max: 100,
   about,
 });
@@ -48,13 +48,21 @@ export const MUSEUM_FLAGS: Flags = {
     people: { is: 12, min: 1, max: 500, about: "people who come" },
     capacity: { is: 6, min: 1, max: 500, about: "people inside at most" },
     party: { is: 3, min: 1, max: 500, about: "people who start a tour" },
-    "spawn-percent": percent(81, "how often a try to send somebody succeeds"),
+    "spawn-percent": percent(
+      81,
+      "how often a try to send somebody succeeds",
+      1,
+    ),
     "tour-percent": percent(81, "how many of those inside want a tour"),
     "spawn-seconds": seconds(2, "between two tries"),
     "door-seconds": seconds(1, "that a door takes for a request"),
     "inside-seconds": seconds(5, "inside without a tour, at least"),
     "inside-extra-seconds": seconds(4, "on top of that, at most"),
-    "tour-timeout-seconds": seconds(10, "between two calls for small parties"),
+    "tour-timeout-seconds": seconds(
+      10,
+      "between two calls for small parties",
+      1,
+    ),
     "tour-seconds": seconds(7, "that a tour takes"),
   },
   switches: { forever: "sends people until Ctrl+C, whatever --people says" },

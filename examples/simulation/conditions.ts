@@ -43,11 +43,23 @@ export function judge<E>(
   log: readonly Entry<E>[],
   conditions: readonly Condition<E>[],
 ): Finding[] {
-  return conditions.map(({ id, text, faults }) => ({
-    id,
-    text,
-    faults: faults(log),
-  }));
+  return conditions.map((condition) => {
+    const { id, text } = condition;
+    return { id, text, faults: faultsOf(log, condition) };
+  });
+}
+
+/** A log that a rule cannot even read is not one that keeps it. */
+function faultsOf<E>(
+  log: readonly Entry<E>[],
+  { faults }: Condition<E>,
+): string[] {
+  try {
+    return faults(log);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return [`cannot be seen: ${error.message}`];
+  }
 }
 
 /** Where an entry stands, for a fault. */

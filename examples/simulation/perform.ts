@@ -22,9 +22,13 @@ const SILENT_SECONDS = 60;
 
 /** On what a simulation is played. */
 export interface Boards<E> {
+  /** Broker, daemons and coordinators. */
   stage: Stage;
+  /** The handle of the one who runs it. */
   mom: Mom;
+  /** The log. */
   chronicle: Chronicle<E>;
+  /** What comes from outside. */
   signals: Signals;
   /** Where all events go. */
   topic: string;

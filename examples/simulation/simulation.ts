@@ -19,8 +19,11 @@ import type { Stage } from "./stage.ts";
 
 /** A semaphore or a shared value, as it begins. */
 export interface Resource {
+  /** Which of the two. */
   what: ResourceKind;
+  /** Its name at the coordinators. */
   name: string;
+  /** What it begins with. */
   is: number;
 }
 
@@ -34,13 +37,21 @@ export interface View<E> {
 
 /** What the one who runs a simulation works with. */
 export interface Company<E> {
+  /** The flags. */
   settings: Settings;
+  /** Its own handle. */
   mom: Mom;
+  /** Its way to semaphores and shared values. */
   coordinator: Coordinator;
+  /** The log. */
   chronicle: Chronicle<E>;
+  /** The actors. */
   cast: Cast;
+  /** Broker, daemons and coordinators. */
   stage: Stage;
+  /** Its time. */
   pace: Pace;
+  /** Its chance. */
   random: Random;
   /** Aborted when nobody new is to be let in. */
   closing: AbortSignal;

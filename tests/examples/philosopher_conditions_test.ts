@@ -291,6 +291,23 @@ for (const damage of DAMAGES) {
   });
 }
 
+Deno.test("PHILOSOPHER_CONDITIONS object to entries that lack what they need", () => {
+  for (const [index, entry] of LOG.entries()) {
+    for (const field of Object.keys(entry)) {
+      if (["time", "offset", "user", "kind"].includes(field)) continue;
+      // What only the picture needs.
+      if (entry.kind === "hungry" || entry.kind === "finds_nothing") continue;
+      // With what a semaphore began shows only in who gets it.
+      if (entry.kind === "created" && field === "is") continue;
+      const log = structuredClone([...LOG]);
+      Reflect.deleteProperty(log[index]!, field);
+      const isKept = judge(log, PHILOSOPHER_CONDITIONS)
+        .every(({ faults }) => faults.length === 0);
+      assert.ok(!isKept, `${index}: ${entry.kind} without ${field}`);
+    }
+  }
+});
+
 Deno.test("PHILOSOPHER_CONDITIONS: each rule has a log that breaks it", () => {
   const tried = new Set(DAMAGES.map(({ rule }) => rule));
   const untried = PHILOSOPHER_CONDITIONS.filter(({ id }) => !tried.has(id));

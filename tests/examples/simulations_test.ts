@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { eventually } from "../helpers/eventually.ts";
+import { TempFolder } from "../helpers/temp_folder.ts";
+import { exampleCommand, ROOT } from "../process/commands.ts";
 import { type Played, Playing } from "./played.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -26,8 +28,25 @@ Deno.test(
     const tours = played.log.filter(({ kind }) => kind === "joins");
     assert.ok(tours.length > 0, "nobody was on a tour");
     assert.match(told(played), /kept +0 ≤ free ≤ capacity at every read/);
+    const lines = played.log.map((entry) => JSON.stringify(entry));
+    assert.equal(await checkAgain(lines), 0);
+    const without = played.log.findIndex(({ kind }) => kind === "decides");
+    assert.equal(await checkAgain(lines.toSpliced(without, 1)), 1);
   },
 );
+
+/** The exit code of a look at a log of before. */
+async function checkAgain(lines: readonly string[]): Promise<number> {
+  await using folder = await TempFolder.make();
+  const path = `${folder.path}/log`;
+  await Deno.writeTextFile(path, lines.join("\n"));
+  const { program, args } = exampleCommand("museum");
+  const { code } = await new Deno.Command(program, {
+    args: [...args, "--check", path],
+    cwd: ROOT,
+  }).output();
+  return code;
+}
 
 Deno.test(
   "[O-25] the philosophers keep all conditions while each coordinator is killed in turn",
