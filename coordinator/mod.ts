@@ -3,6 +3,35 @@
  * mom. {@linkcode Coordinator} is an app's way to them; the coordinators themselves
  * are programs (`deno task coordinator`) or {@linkcode CoordinatorNode}s.
  *
+ * @example Everything in one process
+ * ```ts
+ * import { Broker, Daemon, Mom } from "../mod.ts";
+ * import { Coordinator, CoordinatorNode } from "./mod.ts";
+ *
+ * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+ * await using daemon = await Daemon.start({
+ *   broker: broker.address,
+ *   listen: { port: 0 },
+ *   data: ":memory:",
+ * });
+ * const { address } = daemon;
+ * await using node = await CoordinatorNode.start({ id: 1, of: 1, daemon: address });
+ * await using mom = await Mom.connect({ daemon: address });
+ * await using coordinator = await Coordinator.connect(mom, { of: 1 });
+ *
+ * const door = coordinator.semaphore("door");
+ * const free = coordinator.value<number>("free");
+ * await door.init(1);
+ * await free.init(6);
+ * {
+ *   await using permit = await door.wait({ timeoutMs: 5_000 });
+ *   if (permit.token !== 1) throw permit;
+ *   await free.write(await free.read() - 1);
+ * }
+ * if (await free.compareAndSet(6, 0)) throw new Error("it was 5");
+ * if (node.shards.length !== 1) throw node;
+ * ```
+ *
  * @module
  */
 

@@ -6,7 +6,13 @@
  * @module
  */
 
-import { type Clock, type Message, type Mom, MomError } from "../../mod.ts";
+import {
+  type Clock,
+  type Message,
+  type Mom,
+  MomError,
+  type Timer,
+} from "../../mod.ts";
 import { COORDINATOR_LIMITS } from "../limits.ts";
 import { toWireReply } from "../replies.ts";
 import { pause } from "../system.ts";
@@ -49,6 +55,7 @@ export class Life {
   readonly #marked = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
   #isOver = false;
+  #ticking: Timer | null = null;
   #parts: Promise<void>[] = [];
 
   constructor(options: LifeOptions) {
@@ -81,6 +88,7 @@ export class Life {
   /** Ends it. */
   async stop(): Promise<void> {
     this.#isOver = true;
+    this.#ticking?.cancel();
     await this.#options.mom.close();
     await Promise.all(this.#parts);
   }
@@ -163,8 +171,7 @@ export class Life {
   #tick(): void {
     const { clock, leaseMs } = this.#options;
     const everyMs = Math.min(TICK_MS_MAX, leaseMs / TICKS);
-    clock.setTimer(everyMs, () => {
-      if (this.#isOver) return;
+    this.#ticking = clock.setTimer(everyMs, () => {
       for (const replica of this.#replicas.values()) {
         replica.onTick(clock.monotonicMs());
       }

@@ -8,8 +8,7 @@
 
 import { Coordinator } from "../../coordinator/mod.ts";
 import { Mom } from "../../mod.ts";
-import { within } from "../helpers/eventually.ts";
-import { Cluster } from "../process/cluster.ts";
+import type { Cluster } from "../process/cluster.ts";
 import { taskCommand } from "../process/commands.ts";
 import { Slot } from "../process/slot.ts";
 import { disturb, type Disturbances } from "./disturber.ts";
@@ -28,8 +27,8 @@ export interface CounterOptions {
   leaseMs?: number;
   /** How often coordinators are struck, at most. @default {Infinity} */
   strikesMax?: number;
-  /** When it is too much. @default {120_000} */
-  timeoutMs?: number;
+  /** After so long without any increment it counts as stuck. @default {60_000} */
+  stuckMs?: number;
 }
 
 /** What came of a counter. */
@@ -52,7 +51,7 @@ const CLIENT_LEASE_MS = 30_000;
 export async function runCounter(
   options: CounterOptions,
 ): Promise<CounterReport> {
-  const { cluster, seed, timeoutMs = 120_000 } = options;
+  const { cluster, seed, stuckMs = 60_000 } = options;
   const startMs = performance.now();
   const group = `counter-${seed}`;
   const leaseMs = options.leaseMs ?? 500;
@@ -67,13 +66,12 @@ export async function runCounter(
     signal: ending.signal,
   });
   try {
-    const counted = within(
-      `the counter of seed ${seed}`,
-      timeoutMs,
-      count(options, group),
-    );
+    using watch = new Watch(stuckMs);
+    const counted = count(options, group, watch);
     const value = await Promise.race([
+      watch.stuck,
       counted,
+      // Fails with the disturber, but does not end with it.
       disturbing.then(() => counted),
     ]);
     ending.abort();
@@ -84,11 +82,20 @@ export async function runCounter(
   } catch (error) {
     ending.abort();
     await disturbing.catch(() => {});
-    throw new Error(`Seed ${seed}: ${error}`, { cause: error });
+    const logs = slots.all.map(({ name, program }) =>
+      `${name}:\n${program.stderr.slice(-1_500)}`
+    );
+    throw new Error(`Seed ${seed}: ${error}\n${logs.join("\n")}`, {
+      cause: error,
+    });
   }
 }
 
-async function count(options: CounterOptions, group: string): Promise<number> {
+async function count(
+  options: CounterOptions,
+  group: string,
+  watch: Watch,
+): Promise<number> {
   const { cluster, clients = 16, increments = 200 } = options;
   await using stack = new AsyncDisposableStack();
   const all = await Promise.all(
@@ -105,7 +112,7 @@ async function count(options: CounterOptions, group: string): Promise<number> {
           of: OF,
           group,
           leaseMs: CLIENT_LEASE_MS,
-          timeoutMs: options.timeoutMs ?? 120_000,
+          timeoutMs: 10 * (options.stuckMs ?? 60_000),
         }),
       );
     }),
@@ -116,7 +123,7 @@ async function count(options: CounterOptions, group: string): Promise<number> {
   const holds: Hold[] = [];
   await Promise.all(
     all.map((client, index) =>
-      increase(client, `client ${index}`, increments, holds)
+      increase(client, `client ${index}`, increments, holds, watch)
     ),
   );
   const value = await first!.value<number>("counter").read();
@@ -136,6 +143,7 @@ async function increase(
   client: string,
   increments: number,
   holds: Hold[],
+  watch: Watch,
 ): Promise<void> {
   const lock = coordinator.semaphore("lock");
   const counter = coordinator.value<number>("counter");
@@ -148,7 +156,40 @@ async function increase(
     await permit.release();
     const goneMs = performance.now();
     const { token } = permit;
+    watch.touch(holds.length + 1);
     holds.push({ client, token, askedMs, gotMs, leftMs, goneMs });
+  }
+}
+
+/** Notices when nothing goes on. */
+class Watch implements Disposable {
+  readonly #stuck = Promise.withResolvers<never>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #count = 0;
+  #lastMs = performance.now();
+
+  constructor(stuckMs: number) {
+    this.#stuck.promise.catch(() => {});
+    this.#timer = setInterval(() => {
+      if (performance.now() - this.#lastMs < stuckMs) return;
+      this.#stuck.reject(
+        new Error(`No increment for ${stuckMs} ms, behind ${this.#count}`),
+      );
+    }, 1_000);
+  }
+
+  /** Rejects when nothing has happened for too long. */
+  get stuck(): Promise<never> {
+    return this.#stuck.promise;
+  }
+
+  touch(count: number): void {
+    this.#count = count;
+    this.#lastMs = performance.now();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
   }
 }
 

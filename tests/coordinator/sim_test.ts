@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { shardOf } from "../../coordinator/topics.ts";
-import { Permit } from "../../coordinator/mod.ts";
+import type { Permit } from "../../coordinator/mod.ts";
 import { findImpossible, type Hold } from "./history.ts";
 import { type SimClient, type SimOptions, SimWorld } from "./_sim.ts";
 

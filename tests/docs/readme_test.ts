@@ -27,6 +27,7 @@ const ELSEWHERE = [
     "philosophers",
   ],
   ["deno task compile", "tests/tools/compile_test.ts", "compile"],
+  ["deno task coordinator", "tests/coordinator/_set.ts", "coordinator"],
 ] as const;
 
 /** Commands that are run here. */
@@ -221,6 +222,6 @@ if (Deno.build.os !== "windows") {
     }
     const files = blocks.filter(({ language }) => language === "ts")
       .map(({ file }) => file);
-    assert.deepEqual(files, ["hello.ts", "by_url.ts"]);
+    assert.deepEqual(files, ["hello.ts", "by_url.ts", "door.ts"]);
   });
 }
