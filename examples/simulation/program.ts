@@ -23,7 +23,7 @@ const STDERR_CHARS_KEPT = 2_000;
 const START_WITHIN_MS = 60_000;
 
 /** How long a program may take to end in order. */
-const END_WITHIN_MS = 8_000;
+const END_WITHIN_MS = 15_000;
 
 /** Where processes live. */
 export interface Place {
