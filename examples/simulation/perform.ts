@@ -51,6 +51,7 @@ export async function perform<E extends { kind: string }>(
       playAll(simulation, settings, boards, cast),
       signals.interrupted,
       cast.failed,
+      stage.failed,
       chronicle.failed,
       silence.tooLong,
     ]);

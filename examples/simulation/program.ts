@@ -122,6 +122,11 @@ export class Program {
     return new Program(ready, child, Promise.all([drain(reader), complaints]));
   }
 
+  /** Resolves with its exit code when it has ended. */
+  get ended(): Promise<number> {
+    return this.#child.status.then(({ code }) => code);
+  }
+
   /** Ends it at once, as a power cut would. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");

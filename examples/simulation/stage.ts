@@ -35,15 +35,21 @@ export interface ProgramEnd {
 export class Stage implements AsyncDisposable {
   /** Where all processes live and all data lies. */
   readonly nest: Nest;
+  /** Rejects when a program ends that was not asked to; never resolves. */
+  readonly failed: Promise<never>;
   readonly #options: StageOptions;
   readonly #running = new Map<string, Program>();
   readonly #starting = new Set<Promise<unknown>>();
+  #fail: (error: Error) => void = () => {};
   #isOver = false;
   #brokerAddress = "";
 
   private constructor(nest: Nest, options: StageOptions) {
     this.nest = nest;
     this.#options = options;
+    this.failed = new Promise((_, reject) => this.#fail = reject);
+    // Who does not wait for it is not to hear of it.
+    this.failed.catch(() => {});
   }
 
   /** Starts all of it; after a failure nothing is left. */
@@ -75,8 +81,9 @@ export class Stage implements AsyncDisposable {
   /** SIGKILL: it has no moment to tidy up. */
   async killCoordinator(id: number): Promise<void> {
     const name = `coordinator ${id}`;
-    await this.#running.get(name)?.kill();
+    const running = this.#running.get(name);
     this.#running.delete(name);
+    await running?.kill();
   }
 
   /** Ends everything in order, what was started last first. */
@@ -98,8 +105,9 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     await Promise.allSettled(this.#starting);
-    await Promise.all([...this.#running.values()].map((one) => one.kill()));
+    const running = [...this.#running.values()];
     this.#running.clear();
+    await Promise.all(running.map((program) => program.kill()));
     await this.nest[Symbol.asyncDispose]();
   }
 
@@ -136,6 +144,10 @@ export class Stage implements AsyncDisposable {
     try {
       const program = await starting;
       this.#running.set(name, program);
+      void program.ended.then((code) => {
+        if (this.#running.get(name) !== program) return;
+        this.#fail(new Error(`${name} ended with ${code}`));
+      });
       return program;
     } finally {
       this.#starting.delete(starting);

@@ -79,23 +79,24 @@ Deno.test(
   },
 );
 
-Deno.test(
-  "[O-24] the museum fails and leaves nothing behind when a door dies",
-  { ignore },
-  async () => {
-    await using playing = await Playing.start("museum", ["--speed", "50"]);
-    await playing.line(/asks door/);
-    const [door] = await eventually("a door", async () => {
-      const doors = await playing.processes("museum/door.ts");
-      return doors.length > 0 ? doors : null;
-    });
-    Deno.kill(door!, "SIGKILL");
-    const played = await playing.end(60_000);
-    assert.equal(played.code, 1, told(played));
-    assert.match(told(played), /door-\d ended with 137/);
-    assert.deepEqual(played.leftovers, []);
-  },
-);
+for (
+  const [what, file] of [["door", "door.ts"], ["broker", "broker/main.ts"]]
+) {
+  Deno.test(
+    `[O-24] the museum fails and leaves nothing behind when a ${what} dies`,
+    { ignore },
+    async () => {
+      await using playing = await Playing.start("museum", ["--speed", "50"]);
+      await playing.line(/asks door/);
+      const [pid] = await playing.processes(file!);
+      Deno.kill(pid!, "SIGKILL");
+      const played = await playing.end(60_000);
+      assert.equal(played.code, 1, told(played));
+      assert.match(told(played), new RegExp(`${what}.* ended with 137`));
+      assert.deepEqual(played.leftovers, []);
+    },
+  );
+}
 
 Deno.test(
   "[O-24] the museum leaves nothing behind when it is killed itself",
