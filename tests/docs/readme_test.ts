@@ -20,6 +20,12 @@ const commands = commandsOf(blocks);
 /** What other tests run: how it begins, the test, and its word there. */
 const ELSEWHERE = [
   ["deno task demo", "tests/behaviour/documented_commands_test.ts", "demo"],
+  ["deno task museum", "tests/examples/simulations_test.ts", "museum"],
+  [
+    "deno task philosophers",
+    "tests/examples/simulations_test.ts",
+    "philosophers",
+  ],
   ["deno task compile", "tests/tools/compile_test.ts", "compile"],
   ["MOM_DAEMON=", "tests/clients/example_test.ts", "hello.py"],
   ["deno task coordinator", "tests/coordinator/_set.ts", "coordinator"],

@@ -31,6 +31,15 @@ export function taskCommand(
   return { program: program === "deno" ? Deno.execPath() : program, args };
 }
 
+/** The command of an example's task. */
+export function exampleCommand(task: "museum" | "philosophers"): Command {
+  const [, ...args] = config.tasks[task].split(" ");
+  return {
+    program: Deno.execPath(),
+    args: [args[0]!, "--quiet", ...args.slice(1)],
+  };
+}
+
 /** The command that runs a file of the tests with all it may need. */
 export function testCommand(path: string): Command {
   const args = ["run", "--quiet", "--allow-all", `${ROOT}${path}`];
