@@ -121,6 +121,27 @@ export const ERRORS = {
     retriable: false,
     meaning: "The handle, broker or daemon is closed",
   },
+  exists: {
+    retriable: false,
+    meaning: "There is a semaphore or value of that name already",
+  },
+  unknown_name: {
+    retriable: false,
+    meaning: "There is no semaphore or value of that name",
+  },
+  destroyed: {
+    retriable: false,
+    meaning: "The semaphore was destroyed",
+  },
+  lease_lost: {
+    retriable: false,
+    meaning:
+      "The client was not heard of for its lease: what it held was given back",
+  },
+  timed_out: {
+    retriable: false,
+    meaning: "The time is up: nothing was taken",
+  },
   internal: { retriable: false, meaning: "A defect in mom itself" },
 } as const;
 

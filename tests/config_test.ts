@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import config from "../deno.json" with { type: "json" };
 import standIn from "../deps/std_cli/deno.json" with { type: "json" };
 
-const PROGRAMS = ["broker", "daemon", "shell"] as const;
+const PROGRAMS = ["broker", "daemon", "shell", "coordinator"] as const;
 const ROOT = new URL("../", import.meta.url);
 
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));

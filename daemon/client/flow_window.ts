@@ -85,6 +85,11 @@ export class FlowWindow {
     this.#markMs = nowMs;
   }
 
+  /** Whether there is anything to grant, however little. */
+  get hasMore(): boolean {
+    return this.#taken + this.#width > this.#granted;
+  }
+
   /**
    * The new total to grant, or `null` while it is not worth telling.
    *

@@ -83,6 +83,7 @@ export class Mom implements AsyncDisposable {
   readonly #calls: Calls;
   readonly #connection: Connection;
   readonly #name: string;
+  readonly #settings: ConnectSettings;
   readonly #reconnectTimeoutMs: number;
   #peer: Peer | null = null;
   #requests = 0;
@@ -102,6 +103,7 @@ export class Mom implements AsyncDisposable {
     if (make !== MAKE) {
       throw new TypeError("Cannot construct Mom: use Mom.connect()");
     }
+    this.#settings = settings;
     const clock = this.#clock = settings.clock ?? systemClock;
     const entropy = settings.entropy ?? systemEntropy;
     const handle = entropy.bytes(16);
@@ -176,6 +178,33 @@ export class Mom implements AsyncDisposable {
       throw error;
     }
     return mom;
+  }
+
+  /**
+   * Opens another handle where this one is connected, in the same way: of an
+   * unnamed user, with a mailbox of its own. For libraries that speak over mom and
+   * must not take messages from their app.
+   *
+   * @throws {MomError} `closed` if this one is; else as {@linkcode Mom.connect}:
+   *   `unauthorized`, `daemon_unavailable`.
+   *
+   * @example What one receives is not taken from the other
+   * ```ts
+   * import { Broker, Mom } from "../../mod.ts";
+   *
+   * await using broker = await Broker.start({ port: 0, data: ":memory:" });
+   * await using ana = await Mom.connect({ broker: broker.address, name: "ana" });
+   * await using helper = await ana.another();
+   * await helper.subscribe("news");
+   * await ana.publish("news", "it rains");
+   * const message = await helper.receive({ timeoutMs: 5_000 });
+   * if (message?.sender !== ana.user) throw message;
+   * ```
+   */
+  async another(): Promise<Mom> {
+    this.#requireOpen();
+    const { name: _, ...settings } = this.#settings;
+    return await Mom.connect(settings);
   }
 
   /** The user: `name@machine`. */

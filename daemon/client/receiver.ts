@@ -41,8 +41,11 @@ export interface ReceiverOptions {
   ref: number;
 }
 
-/** How long a take may stay untold. */
-const ACK_DELAY_MS = 1;
+/**
+ * How long what was taken, and room for more, may stay untold. What an app took
+ * within this time before it was killed comes again, marked.
+ */
+const TELL_DELAY_MS = 5;
 const RECEIVED_AT_ONCE = 100;
 const NOTHING: ReceiveOptions = Object.freeze({});
 
@@ -72,7 +75,9 @@ export class Receiver {
   #isStopped = false;
   #isChecking = false;
   #checked: Checked | null = null;
-  #ackTimer: Timer | null = null;
+  #tellTimer: Timer | null = null;
+  /** Somebody asked and there was nothing, since it was told last. */
+  #hasRested = false;
   #isFlushQueued = false;
   #isServeQueued = false;
   #onSettled: (() => void) | null = null;
@@ -208,8 +213,8 @@ export class Receiver {
   fail(error: MomError): void {
     this.stop(error);
     this.detached();
-    this.#ackTimer?.cancel();
-    this.#ackTimer = null;
+    this.#tellTimer?.cancel();
+    this.#tellTimer = null;
     this.#outcomes.fail(error);
   }
 
@@ -245,11 +250,12 @@ export class Receiver {
     return this.#outcomes.unconfirmed >= LIMITS.unconfirmedTakes;
   }
 
-  /** Somebody waits and there is nothing: tell what was taken, ask for more. */
+  /** Somebody waits and there is nothing: what was taken is told, more is asked for. */
   #rest(): void {
     this.#window.open();
-    this.#flush();
-    this.#grant(true);
+    this.#grant(false);
+    this.#hasRested = true;
+    if (this.#outcomes.isPending || this.#window.hasMore) this.#tellSoon();
   }
 
   /** The next message that is fit to be handed over. */
@@ -387,10 +393,17 @@ export class Receiver {
   }
 
   #noteOutcome(): void {
-    if (this.#outcomes.isFull) return this.#flush();
-    this.#ackTimer ??= this.#clock.setTimer(ACK_DELAY_MS, () => {
-      this.#ackTimer = null;
+    if (this.#outcomes.isFull) this.#flush();
+    else this.#tellSoon();
+  }
+
+  /** Not for each message that comes alone: that would wake both hops each time. */
+  #tellSoon(): void {
+    this.#tellTimer ??= this.#clock.setTimer(TELL_DELAY_MS, () => {
+      this.#tellTimer = null;
       this.#flush();
+      this.#grant(this.#hasRested);
+      this.#hasRested = false;
     });
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { Mom } from "../../mod.ts";
-import { Program } from "./program.ts";
+import { Program } from "../simulation/program.ts";
 import type { Story } from "./story.ts";
 
 /** The demo's machines. */
@@ -47,7 +47,9 @@ export class World implements AsyncDisposable {
     const args = ["--listen", this.#brokerAddress, "--http", "127.0.0.1:0"];
     args.push("--data", `${this.#folder}/broker`);
     args.push("--token-file", this.#tokenFile);
-    const broker = await Program.start("broker/main.ts", args, this.#folder);
+    const broker = await Program.start("broker/main.ts", args, {
+      folder: this.#folder,
+    });
     this.#broker = broker;
     this.#brokerAddress = broker.ready.address;
     const { pid, address } = broker.ready;
@@ -104,7 +106,9 @@ export class World implements AsyncDisposable {
     args.push("--broker-token-file", this.#tokenFile);
     args.push("--data", `${this.#folder}/${machine}`);
     args.push("--listen", this.#socket(machine));
-    const daemon = await Program.start("daemon/main.ts", args, this.#folder);
+    const daemon = await Program.start("daemon/main.ts", args, {
+      folder: this.#folder,
+    });
     this.#daemons.push(daemon);
     this.#story.tell(machine, `its daemon runs, process ${daemon.ready.pid}`);
   }

@@ -3,9 +3,14 @@
  * others (options.ts). Ends with 1 if a message was lost or came out of order, or
  * a measurement failed; with 2 on wrong usage.
  *
+ * `deno task bench coordinator [--seconds 5] [--repeat 3] [--json FILE]` measures the
+ * coordinators (coordinator.ts).
+ *
  * @module
  */
 
+import { endWithPrograms } from "../process/program.ts";
+import { benchCoordinator, coordinatorTable } from "./coordinator.ts";
 import { LiveStages } from "./live_stages.ts";
 import { readMachine, readVersions } from "./machine.ts";
 import { readOptions, USAGE, UsageError } from "./options.ts";
@@ -54,8 +59,23 @@ async function run(args: readonly string[]): Promise<number> {
   return isWell ? 0 : 1;
 }
 
+async function runCoordinator(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  endWithPrograms();
+  const report = await benchCoordinator(options);
+  write(Deno.stdout, coordinatorTable(report));
+  if (options.json !== null) {
+    const machine = readMachine();
+    const text = JSON.stringify({ machine, ...report }, null, 2);
+    await Deno.writeTextFile(options.json, text);
+  }
+  return 0;
+}
+
 async function main(): Promise<number> {
   try {
+    const [first, ...rest] = Deno.args;
+    if (first === "coordinator") return await runCoordinator(rest);
     return await run(Deno.args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -48,7 +48,8 @@ export interface BenchOptions {
 /** What is told about wrong usage. */
 export const USAGE = `usage: deno task bench [WORKLOAD…] [--size 100,1024] \
 [--seconds 5] [--repeat 3] [--peers ${PEERS.join(",")}] [--json FILE] [--full]
-workloads: ${WORKLOADS.join(", ")} (default: all)`;
+workloads: ${WORKLOADS.join(", ")} (default: all)
+or: deno task bench coordinator [--seconds 5] [--repeat 3] [--json FILE]`;
 
 /** Wrong usage; its message names the flag, the value and the rule. */
 export class UsageError extends Error {}

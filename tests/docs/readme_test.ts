@@ -20,7 +20,15 @@ const commands = commandsOf(blocks);
 /** What other tests run: how it begins, the test, and its word there. */
 const ELSEWHERE = [
   ["deno task demo", "tests/behaviour/documented_commands_test.ts", "demo"],
+  ["deno task museum", "tests/examples/simulations_test.ts", "museum"],
+  [
+    "deno task philosophers",
+    "tests/examples/simulations_test.ts",
+    "philosophers",
+  ],
   ["deno task compile", "tests/tools/compile_test.ts", "compile"],
+  ["MOM_DAEMON=", "tests/clients/example_test.ts", "hello.py"],
+  ["deno task coordinator", "tests/coordinator/_set.ts", "coordinator"],
 ] as const;
 
 /** Commands that are run here. */
@@ -215,6 +223,6 @@ if (Deno.build.os !== "windows") {
     }
     const files = blocks.filter(({ language }) => language === "ts")
       .map(({ file }) => file);
-    assert.deepEqual(files, ["hello.ts", "by_url.ts"]);
+    assert.deepEqual(files, ["hello.ts", "by_url.ts", "door.ts"]);
   });
 }

@@ -6,10 +6,14 @@
  * `deno task faults --kinds restore,lost-disk,clone,purge --rounds N`: disasters
  * in place of kills, one a round.
  *
+ * `deno task faults --coordinator [--rounds 100] [--seed 1]`: the counter of
+ * tests/coordinator/counter.ts, a seed a round, coordinators struck all the time.
+ *
  * @module
  */
 
 import { parseArgs } from "node:util";
+import { runCounters } from "../coordinator/counters.ts";
 import { endWithPrograms } from "../process/program.ts";
 import { runCampaign } from "./campaign.ts";
 import { runDisasters } from "./disaster_round.ts";
@@ -34,7 +38,8 @@ async function run(): Promise<number> {
   const { values } = parseArgs({
     args: Deno.args,
     options: {
-      rounds: { type: "string", default: "500" },
+      coordinator: { type: "boolean", default: false },
+      rounds: { type: "string" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       "apps-too": { type: "boolean", default: false },
       "apps-alive": { type: "boolean", default: false },
@@ -44,10 +49,17 @@ async function run(): Promise<number> {
   });
   const appsToo = values["apps-too"] ||
     (values["apps-alive"] ? false : "mixed");
+  const rounds = Number(
+    values.rounds ?? (values.coordinator ? "100" : "500"),
+  );
   try {
+    if (values.coordinator) {
+      await runCounters({ rounds, seed: Number(values.seed), onRound: say });
+      say(`${rounds} counters: all exact`);
+      return 0;
+    }
     const disasters = toDisasters(values.kinds);
     if (disasters.length > 0) {
-      const rounds = Number(values.rounds);
       const seed = Number(values.seed);
       await runDisasters(disasters, { rounds, seed, onRound: say });
       say(
@@ -56,7 +68,7 @@ async function run(): Promise<number> {
       return 0;
     }
     const report = await runCampaign({
-      rounds: Number(values.rounds),
+      rounds,
       seed: Number(values.seed),
       roundsPerStage: Number(values["rounds-per-stage"]),
       appsToo,

@@ -25,8 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   program: ["protocol", "deps"],
   broker: ["protocol", "transport", "storage", "program", "deps"],
   daemon: ["protocol", "transport", "storage", "program", "deps"],
-  coordinator: ["mod.ts"],
-  examples: ["mod.ts"],
+  coordinator: ["mod.ts", "deps"],
+  examples: ["mod.ts", "coordinator", "deps"],
   tools: ["program"],
 };
 
@@ -37,6 +37,13 @@ const LEAVES: readonly string[] = [
   "protocol/clock.ts",
   "protocol/errors.ts",
   "protocol/limits.ts",
+];
+
+/** All that examples/ may know of a room, whose faces they are to show. */
+const FACES: readonly string[] = [
+  "mod.ts",
+  "coordinator/mod.ts",
+  "deps/cli.ts",
 ];
 
 /** Outside packages that only some may use. */
@@ -96,6 +103,9 @@ function breachOf({ from, to }: ImportEdge): string | null {
     room === "transport" && roomOf(to) === "protocol" && !LEAVES.includes(to)
   ) {
     return `${from} imports ${to}: transport knows only protocol's leaves`;
+  }
+  if (room === "examples" && roomOf(to) !== room && !FACES.includes(to)) {
+    return `${from} imports ${to}: examples know only the faces`;
   }
   if (RESTRICTED[to]?.(from) === false) {
     return `${from} imports ${to}: it has a place of its own`;

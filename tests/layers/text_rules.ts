@@ -17,6 +17,9 @@ const inRooms = (...rooms: string[]) => (file: string) =>
 
 const isSource = (file: string) => !file.startsWith("tests/");
 
+/** Where time and chance come from. */
+const CLOCKS = ["protocol/clock.ts", "coordinator/system.ts"];
+
 const RULES: readonly TextRule[] = [
   {
     pattern:
@@ -29,9 +32,10 @@ const RULES: readonly TextRule[] = [
         "program",
         "broker",
         "daemon",
+        "coordinator",
       )(
         file,
-      ) && file !== "protocol/clock.ts",
+      ) && !CLOCKS.includes(file),
     why: "time comes from a Clock that is passed in",
   },
   {
@@ -44,9 +48,10 @@ const RULES: readonly TextRule[] = [
         "program",
         "broker",
         "daemon",
+        "coordinator",
       )(
         file,
-      ) && file !== "protocol/clock.ts",
+      ) && !CLOCKS.includes(file),
     why: "chance comes from an Entropy that is passed in",
   },
   {
@@ -57,7 +62,8 @@ const RULES: readonly TextRule[] = [
   {
     pattern: /\bDeno\.(connect|listen|serve)\b/,
     isFor: (file) =>
-      inRooms("storage", "broker", "daemon")(file) && isSource(file),
+      inRooms("storage", "broker", "daemon", "coordinator")(file) &&
+      isSource(file),
     why: "connections come from transport/ or program/http_server.ts",
   },
   {

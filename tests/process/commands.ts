@@ -2,7 +2,7 @@
  * How the programs under test are started: as the tasks of deno.json do it,
  * with the same permissions, unless the environment names others.
  *
- * `MOM_TEST_BROKER`, `MOM_TEST_DAEMON`, `MOM_TEST_SHELL` hold a command line each
+ * `MOM_TEST_BROKER`, `MOM_TEST_DAEMON`, `MOM_TEST_SHELL`, `MOM_TEST_COORDINATOR` hold a command line each
  * (split at spaces): an executable to be tested in place of the sources.
  *
  * @module
@@ -23,12 +23,21 @@ export const ROOT = decodeURIComponent(
 
 /** The command of a task, or the one that the environment names instead. */
 export function taskCommand(
-  task: "broker" | "daemon" | "shell",
+  task: "broker" | "daemon" | "shell" | "coordinator",
   environment: Record<string, string> = Deno.env.toObject(),
 ): Command {
   const named = environment[`MOM_TEST_${task.toUpperCase()}`];
   const [program, ...args] = (named || config.tasks[task]).split(" ");
   return { program: program === "deno" ? Deno.execPath() : program, args };
+}
+
+/** The command of an example's task. */
+export function exampleCommand(task: "museum" | "philosophers"): Command {
+  const [, ...args] = config.tasks[task].split(" ");
+  return {
+    program: Deno.execPath(),
+    args: [args[0]!, "--quiet", ...args.slice(1)],
+  };
 }
 
 /** The command that runs a file of the tests with all it may need. */

@@ -11,7 +11,7 @@ import { LineQueue } from "./line_queue.ts";
 /** The first line of a program that listens. */
 export interface ReadyLine {
   event: "listening";
-  role: "broker" | "daemon";
+  role: "broker" | "daemon" | "coordinator";
   pid: number;
   address: string;
   http?: string;
