@@ -272,9 +272,7 @@ export class Outbox {
   #answerKnown(stream: PublishStream, waiter: Waiter): void {
     const refusal = stream.refusalOf(waiter.first, waiter.last);
     if (refusal !== null && waiter.wantsBroker) {
-      const isPart = refusal.cause !== undefined;
-      if (isPart) return stream.answer(waiter, LEVEL.broker, null);
-      return refuse(waiter, refusal);
+      return stream.answer(waiter, LEVEL.broker, null);
     }
     if (refusal === null && waiter.last <= stream.drainedLast) {
       return answer(waiter, LEVEL.broker, null);

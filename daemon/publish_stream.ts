@@ -133,6 +133,8 @@ export class PublishStream implements Saveable {
   storedLast = 0;
   /** Last sequence of the outbox that the broker has, or refused for good. */
   drainedLast = 0;
+  /** Last sequence that has left the outbox; what lies before it may still be there. */
+  #leftLast = 0;
   /** Records in the outbox. */
   #outboxCount = 0;
   /** Batches in the sender that do not go to the outbox, so far. */
@@ -348,19 +350,27 @@ export class PublishStream implements Saveable {
     );
   }
 
+  #refusedIn({ first, last }: Waiter): Refused[] {
+    if (this.#refused.length === 0) return [];
+    return this.#refused.filter((one) =>
+      one.first <= last && first <= one.last
+    );
+  }
+
   /** It is on this disk: told, but where only a part is and the rest is to be told with it. */
   answerStored(waiter: Waiter): void {
-    if (waiter.wantsBroker && this.#refused.length > 0) return;
+    if (waiter.wantsBroker && this.#refusedIn(waiter).length > 0) return;
     this.answer(waiter, LEVEL.daemon, null);
   }
 
   /** Answers with a receipt, or with what of the publish was refused as too large. */
   answer(waiter: Waiter, level: 0 | 1, offset: number | null): void {
-    const refused = this.#refused.filter(({ first, last, error }) =>
-      first <= waiter.last && waiter.first <= last &&
-      error.code === "message_too_large"
-    );
+    const refused = this.#refusedIn(waiter);
     if (refused.length === 0) return answer(waiter, level, offset);
+    const refusal = this.refusalOf(waiter.first, waiter.last)!;
+    const isPart = refusal.cause !== undefined &&
+      refused.every(({ error }) => error.code === "message_too_large");
+    if (!isPart) return refuse(waiter, refusal);
     const sequences: number[] = [];
     for (const { first, last } of refused) {
       const to = Math.min(last, waiter.last);
@@ -386,16 +396,16 @@ export class PublishStream implements Saveable {
   leaveOutbox(batch: Sequences, error?: MomError): void {
     const last = batch.firstSequence + batch.count - 1;
     this.countStored(-batch.count);
-    this.drainedLast = Math.max(this.drainedLast, last);
+    this.#leftLast = Math.max(this.#leftLast, last);
+    // What was refused here may lie behind what the broker has not answered yet.
+    const open = this.sender.first()?.firstSequence ?? Infinity;
+    const through = Math.min(this.#leftLast, open - 1);
+    this.drainedLast = Math.max(this.drainedLast, through);
     const waiters = this.outboxWaiters;
     // What goes with it as lost is refused as what the broker refuses is.
     if (error !== undefined) this.noteRefused(batch, error);
-    while (waiters.length > 0 && waiters[0].last <= last) {
-      const waiter = waiters.shift()!;
-      const refusal = this.refusalOf(waiter.first, waiter.last);
-      if (refusal === null || refusal.cause !== undefined) {
-        this.answer(waiter, LEVEL.broker, null);
-      } else refuse(waiter, refusal);
+    while (waiters.length > 0 && waiters[0].last <= through) {
+      this.answer(waiters.shift()!, LEVEL.broker, null);
     }
   }
 

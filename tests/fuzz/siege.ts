@@ -21,6 +21,8 @@ export interface SiegeReport {
   readonly underMs: number;
   /** What the attacked program's memory grew by. */
   readonly grownBytes: number;
+  /** … in the second half of the attack: what goes on growing is not bounded. */
+  readonly laterBytes: number;
 }
 
 /** Messages of one measurement. */
@@ -61,11 +63,13 @@ export class Siege implements AsyncDisposable {
    *
    * @param rounds Measurements, without and with the attack alike; the best of each
    *   counts, since this machine has other things to do as well.
+   * @param leastMs How long the attack goes on at least.
    */
   async endure(
     attack: string,
     victim: Victim,
     rounds: number,
+    leastMs = 0,
   ): Promise<SiegeReport> {
     const slot = victim === "broker"
       ? this.#cluster.broker
@@ -74,10 +78,20 @@ export class Siege implements AsyncDisposable {
     const calmMs = await this.#measure(rounds);
     const before = await residentBytes(pid);
     await using besieger = await this.#besiege(attack, victim);
+    const endMs = performance.now() + leastMs;
     const underMs = await this.#measure(rounds);
+    const sizes = [await residentBytes(pid)];
+    while (performance.now() < endMs) {
+      await this.#measure(1);
+      sizes.push(await residentBytes(pid));
+    }
     assert(!besieger.isOver, `${attack} ended: ${besieger.stderr}`);
-    const grownBytes = await residentBytes(pid) - before;
-    return { calmMs, underMs, grownBytes };
+    return {
+      calmMs,
+      underMs,
+      grownBytes: Math.max(...sizes) - before,
+      laterBytes: laterGrowth(sizes),
+    };
   }
 
   /** The sums hold, and nothing of the attackers is left in the way. */
@@ -128,9 +142,21 @@ export class Siege implements AsyncDisposable {
   }
 }
 
+/**
+ * The growth in the second half: between the third and the fourth quarter, each told
+ * by its middle, since garbage comes and goes.
+ */
+function laterGrowth(sizes: readonly number[]): number {
+  if (sizes.length < 8) return 0;
+  const quarter = Math.floor(sizes.length / 4);
+  const middle = (from: number) =>
+    sizes.slice(from, from + quarter).sort((a, b) => a - b)[quarter >> 1];
+  return middle(sizes.length - quarter) - middle(sizes.length - 2 * quarter);
+}
+
 /** Asserts what has to hold whatever the attack. */
 export function checkSiege(what: string, report: SiegeReport): void {
-  const { calmMs, underMs, grownBytes } = report;
+  const { calmMs, underMs, grownBytes, laterBytes } = report;
   // Below that it is the machine that is measured: attacker, measurer and others
   // share its cores with whom they attack.
   const most = 3 * Math.max(calmMs, 50);
@@ -140,4 +166,6 @@ export function checkSiege(what: string, report: SiegeReport): void {
   );
   const grown = Math.round(grownBytes / 2 ** 20);
   assert(grown < 160, `${what}: memory grew by ${grown} MiB`);
+  const later = Math.round(laterBytes / 2 ** 20);
+  assert(later < 16, `${what}: memory grew by ${later} MiB in the second half`);
 }

@@ -1,7 +1,24 @@
 import { ATTACKS } from "../fuzz/besieger.ts";
-import { checkSiege, Siege } from "../fuzz/siege.ts";
+import { checkSiege, Siege, type SiegeReport } from "../fuzz/siege.ts";
 
 const isLong = Deno.env.get("MOM_TEST_LONG") === "1";
+
+/** Long enough to see whether memory goes on growing. */
+const LEAST_MS = 1_000 *
+  Number(Deno.env.get("MOM_TEST_SIEGE_SECONDS") ?? 120);
+
+function tell(what: string, report: SiegeReport): void {
+  const { calmMs, underMs, grownBytes, laterBytes } = report;
+  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  const line =
+    `${what}: p99 ${underMs.toFixed(1)} ms, calm ${
+      calmMs.toFixed(1)
+    } ms; memory +${mib(grownBytes)}, in the second half +${
+      mib(laterBytes)
+    }, ` +
+    `load ${Deno.loadavg()[0].toFixed(1)}\n`;
+  Deno.stdout.writeSync(new TextEncoder().encode(line));
+}
 
 for (const victim of ["broker", "daemon"] as const) {
   for (const attack of Object.keys(ATTACKS)) {
@@ -12,7 +29,9 @@ for (const victim of ["broker", "daemon"] as const) {
       ignore: !isLong || Deno.build.os === "windows",
       async fn() {
         await using siege = await Siege.start();
-        checkSiege(attack, await siege.endure(attack, victim, 25));
+        const report = await siege.endure(attack, victim, 25, LEAST_MS);
+        tell(`${attack} on ${victim}`, report);
+        checkSiege(attack, report);
         await siege.check();
       },
     });

@@ -11,6 +11,22 @@ function connect(place: Place, road: (typeof ROADS)[number], name: string) {
   return road === "daemon" ? place.connect(name) : place.connectDirectly(name);
 }
 
+/** Two users behind the daemon; ben reads what ana writes. */
+async function readerAndWriter(
+  place: Place,
+): Promise<{ ana: Mom; ben: Mom }> {
+  const ana = await place.connect("ana");
+  const ben = await place.connect("ben");
+  await ben.subscribe("doors/#");
+  return { ana, ben };
+}
+
+/** Nothing more comes, and nothing is pending. */
+async function isThrough(place: Place, reader: Mom): Promise<void> {
+  await takesNothing(reader);
+  await isSettled(place);
+}
+
 async function publish(mom: Mom, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n++) {
     await mom.publish("doors/1", n, { level: "broker", timeoutMs: 10_000 });
@@ -132,9 +148,7 @@ for (const road of ROADS) {
 
 Deno.test("what lies at a daemon survives a restore of the broker, once", async () => {
   await using place = await Place.start();
-  const ana = await place.connect("ana");
-  const ben = await place.connect("ben");
-  await ben.subscribe("doors/#");
+  const { ana, ben } = await readerAndWriter(place);
   await publish(ana, 1, 4);
   await place.custody(4);
   await place.backup();
@@ -143,15 +157,12 @@ Deno.test("what lies at a daemon survives a restore of the broker, once", async 
   await place.restore();
   await publish(ana, 8, 9);
   assert.deepEqual(values(await take(ben, 9)), range(1, 9));
-  await takesNothing(ben);
-  await isSettled(place);
+  await isThrough(place, ben);
 });
 
 Deno.test("what a daemon had taken in and handed over since the backup is not pending for ever", async () => {
   await using place = await Place.start();
-  const ana = await place.connect("ana");
-  const ben = await place.connect("ben");
-  await ben.subscribe("doors/#");
+  const { ana, ben } = await readerAndWriter(place);
   await publish(ana, 1, 3);
   await place.custody(3);
   await place.backup();
@@ -161,15 +172,12 @@ Deno.test("what a daemon had taken in and handed over since the backup is not pe
   const again = await take(ben, 3);
   assert.deepEqual(values(again), range(1, 3));
   assert.ok(again.every(({ redelivered }) => redelivered));
-  await takesNothing(ben);
-  await isSettled(place);
+  await isThrough(place, ben);
 });
 
 Deno.test("a user destroyed since the backup is gone after the restore, one made since is there", async () => {
   await using place = await Place.start();
-  const ana = await place.connect("ana");
-  const ben = await place.connect("ben");
-  await ben.subscribe("doors/#");
+  const { ana, ben } = await readerAndWriter(place);
   await place.backup();
   await ben.destroy();
   const eve = await place.connect("eve");
@@ -196,9 +204,7 @@ Deno.test("an app that comes back after the restore finds the subscription of a 
 
 Deno.test("a daemon that was down during the restore finds its way", async () => {
   await using place = await Place.start();
-  const ana = await place.connect("ana");
-  const ben = await place.connect("ben");
-  await ben.subscribe("doors/#");
+  const { ana, ben } = await readerAndWriter(place);
   await publish(ana, 1, 2);
   await place.backup();
   await publish(ana, 3, 5);
@@ -210,8 +216,7 @@ Deno.test("a daemon that was down during the restore finds its way", async () =>
   assert.equal(place.daemon.status().recovery?.epochs, 1);
   await publish(ana, 6, 8);
   assert.deepEqual(values(await take(ben, 8)), range(1, 8));
-  await takesNothing(ben);
-  await isSettled(place);
+  await isThrough(place, ben);
 });
 
 Deno.test("a subscription that is renewed misses nothing that came since the restore", async () => {
@@ -234,9 +239,7 @@ Deno.test("a subscription that is renewed misses nothing that came since the res
 
 Deno.test("two restores of the same backup are two epochs", async () => {
   await using place = await Place.start();
-  const ana = await place.connect("ana");
-  const ben = await place.connect("ben");
-  await ben.subscribe("doors/#");
+  const { ana, ben } = await readerAndWriter(place);
   await publish(ana, 1, 2);
   await place.backup();
   const epochs = [place.broker.status().store.epoch];
@@ -250,8 +253,7 @@ Deno.test("two restores of the same backup are two epochs", async () => {
   assert.deepEqual(epochs, epochs.toSorted((a, b) => a - b));
   const got = values(await take(ben, 7));
   assert.deepEqual([...new Set(got)].sort(), [1, 2, 3, 4, 5, 6, 9]);
-  await takesNothing(ben);
-  await isSettled(place);
+  await isThrough(place, ben);
 });
 
 Deno.test("what a daemon sends after a restore keeps its order over all topics", async () => {

@@ -104,41 +104,11 @@ export const RULES: readonly Rule[] = [
       {
         broken: "sequences go to the disk one change late",
         focus: "killAtCommit",
-        meddle: (patches) => {
-          const late = new Map<number, Uint8Array>();
-          patches.replace(
-            Store.prototype,
-            "put",
-            (put) =>
-              function (this: Store, table, key, value) {
-                if (table !== TABLES.sequences) {
-                  return put.call(this, table, key, value);
-                }
-                const before = late.get(key);
-                late.set(key, value);
-                if (before !== undefined) put.call(this, table, key, before);
-              },
-          );
-        },
+        meddle: (patches) => putLate(patches, TABLES.sequences, () => null),
       },
       {
         broken: "readers' progress goes to the disk one change late",
-        meddle: (patches) => {
-          const late = new Map<number, Uint8Array>();
-          patches.replace(
-            Store.prototype,
-            "put",
-            (put) =>
-              function (this: Store, table, key, value) {
-                if (table !== TABLES.readers) {
-                  return put.call(this, table, key, value);
-                }
-                const before = late.get(key) ?? value;
-                late.set(key, value);
-                put.call(this, table, key, before);
-              },
-          );
-        },
+        meddle: (patches) => putLate(patches, TABLES.readers, (first) => first),
       },
     ],
   },
@@ -565,6 +535,26 @@ export const RULES: readonly Rule[] = [
     }],
   },
 ];
+
+/** Entries of a table go to the disk with the next change of theirs. */
+function putLate(
+  patches: Patches,
+  lateTable: number,
+  firstTime: (value: Uint8Array) => Uint8Array | null,
+): void {
+  const late = new Map<number, Uint8Array>();
+  patches.replace(
+    Store.prototype,
+    "put",
+    (put) =>
+      function (this: Store, table, key, value) {
+        if (table !== lateTable) return put.call(this, table, key, value);
+        const before = late.get(key) ?? firstTime(value);
+        late.set(key, value);
+        if (before !== null) put.call(this, table, key, before);
+      },
+  );
+}
 
 /** Changes messages as they are sent, by whomever; `null` for none. */
 function onSend(
