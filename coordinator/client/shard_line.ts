@@ -107,8 +107,7 @@ export class ShardLine implements PermitOwner {
 
   /** A reply of this shard. */
   onReply(reply: WireReply): void {
-    const atMs = this.#options.clock.monotonicMs();
-    this.#logTime = { timeMs: reply.time, atMs };
+    this.#noteTime(reply.time);
     if (reply.outcome === "ended" && reply.session === this.#session) {
       this.#loseSession();
     }
@@ -118,6 +117,14 @@ export class ShardLine implements PermitOwner {
     this.#sent.delete(reply.request);
     this.#settle(call, reply);
     this.#sendWaiting();
+  }
+
+  /** The log's time never falls; an answer that is sent again tells an old one. */
+  #noteTime(timeMs: number): void {
+    const atMs = this.#options.clock.monotonicMs();
+    const known = this.#logTime;
+    if (known !== null && known.timeMs + (atMs - known.atMs) > timeMs) return;
+    this.#logTime = { timeMs, atMs };
   }
 
   /** Replies may have been lost. */

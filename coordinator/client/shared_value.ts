@@ -43,7 +43,8 @@ export class SharedValue<T = unknown> {
    *
    * @throws {MomError} `exists`; `value_unsupported` if it does not fit the schema
    *   or is more than 48 levels deep; `message_too_large`; `storage_full`;
-   *   `outcome_unknown` if no answer came in time; `closed`.
+   *   `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async init(value: T, options: OperationOptions = {}): Promise<void> {
     await this.#check("init", value);
@@ -54,7 +55,8 @@ export class SharedValue<T = unknown> {
    * What it is now: never older than what was written before the call.
    *
    * @throws {MomError} `unknown_name`; `value_unsupported` if it does not fit the
-   *   schema; `outcome_unknown` if no answer came in time; `closed`.
+   *   schema; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async read(options: OperationOptions = {}): Promise<T> {
     return await this.#check("read", await this.#call("read", {}, options));
@@ -64,7 +66,8 @@ export class SharedValue<T = unknown> {
    * Replaces it.
    *
    * @throws {MomError} `unknown_name`; `value_unsupported`, `message_too_large`,
-   *   `storage_full`; `outcome_unknown` if no answer came in time; `closed`.
+   *   `storage_full`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async write(value: T, options: OperationOptions = {}): Promise<void> {
     await this.#check("write", value);
@@ -77,7 +80,8 @@ export class SharedValue<T = unknown> {
    *
    * @returns Whether it was.
    * @throws {MomError} `unknown_name`; `value_unsupported`, `message_too_large`,
-   *   `storage_full`; `outcome_unknown` if no answer came in time; `closed`.
+   *   `storage_full`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async compareAndSet(
     expected: T,
@@ -92,8 +96,8 @@ export class SharedValue<T = unknown> {
   /**
    * Ends it.
    *
-   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time;
-   *   `closed`.
+   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async destroy(options: OperationOptions = {}): Promise<void> {
     await this.#call("destroy", {}, options);

@@ -14,6 +14,11 @@ export class Custody {
   #snapshot: Received | null = null;
   #covered = 0;
 
+  /** Offset of the first record that no snapshot here covers. */
+  get covered(): number {
+    return this.#covered;
+  }
+
   /** A record: kept until a snapshot covers it. */
   addRecord(message: Received): void {
     if (message.offset < this.#covered) this.refuse(message);

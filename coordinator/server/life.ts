@@ -23,12 +23,20 @@ import { Replica, type ReplicaEffects } from "./replica.ts";
 const RETRY_MS = 250;
 const RECEIVED_AT_ONCE = 1_000;
 const TICK_MS_MAX = 250;
+/**
+ * A handle may publish to 65,536 topics in its life; each client has one. A new life
+ * has a new handle.
+ */
+const CLIENTS_MAX = 30_000;
 /** A lease has so many looks at the time. */
 const TICKS = 12;
 
-/** Why a life ends. */
+/**
+ * Why a life ends. `replaced`: the store is another one, and what lies in the mailbox
+ * may be of a history that there is no more. `spent`: the handle has done its share.
+ */
 export type LifeEnd =
-  | { readonly kind: "replaced"; readonly reason: string }
+  | { readonly kind: "replaced" | "spent"; readonly reason: string }
   | { readonly kind: "failed"; readonly error: unknown };
 
 /** What a life stands on. */
@@ -54,6 +62,7 @@ export class Life {
   readonly #ended = Promise.withResolvers<LifeEnd>();
   readonly #marked = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
+  readonly #clients = new Set<string>();
   #isOver = false;
   #ticking: Timer | null = null;
   #parts: Promise<void>[] = [];
@@ -85,12 +94,22 @@ export class Life {
     await Promise.race([this.#begin(), this.ended]);
   }
 
-  /** Ends it. */
+  /** Ends it; the mailbox stays. */
   async stop(): Promise<void> {
     this.#isOver = true;
     this.#ticking?.cancel();
     await this.#options.mom.close();
     await Promise.all(this.#parts);
+  }
+
+  /** Ends it with its mailbox: the next life begins with what the broker has. */
+  async stopAndForget(): Promise<void> {
+    try {
+      await this.#options.mom.destroy();
+    } catch (error) {
+      this.#options.tell("mailbox_kept", { error });
+    }
+    await this.stop();
   }
 
   async #begin(): Promise<void> {
@@ -184,6 +203,12 @@ export class Life {
     this.#ready.resolve();
   }
 
+  #countClient(client: string): void {
+    if (this.#clients.add(client).size < CLIENTS_MAX) return;
+    const reason = `its handle has answered ${CLIENTS_MAX} clients`;
+    this.#end({ kind: "spent", reason });
+  }
+
   #end(end: LifeEnd): void {
     this.#ended.resolve(end);
   }
@@ -220,6 +245,7 @@ export class Life {
         await mom.publish(this.#topics.log(shard), record, kept);
       },
       answer: async (reply) => {
+        this.#countClient(reply.client);
         const topic = this.#topics.reply(reply.client);
         const value = toWireReply(shard, reply);
         await mom.publish(topic, value, { expiresMs: replyMs });

@@ -8,6 +8,7 @@ import * as v from "../../deps/valibot.ts";
 import {
   type AddressLike,
   type Clock,
+  type Dialer,
   type Entropy,
   type Logger,
   Mom,
@@ -15,7 +16,7 @@ import {
 } from "../../mod.ts";
 import { GROUP } from "../client/options.ts";
 import { COORDINATOR_LIMITS } from "../limits.ts";
-import { systemClock, systemEntropy } from "../system.ts";
+import { pause, systemClock, systemEntropy } from "../system.ts";
 import { coordinatorUser } from "../topics.ts";
 import { Life } from "./life.ts";
 
@@ -45,6 +46,8 @@ export interface CoordinatorNodeOptions {
   token?: string;
   /** Where events are told. @default {nowhere} */
   logger?: Logger;
+  /** How connections are made; for tests. @default The operating system's network. */
+  dialer?: Dialer;
   /** Where the time comes from; for tests. @default The operating system's clock. */
   clock?: Clock;
   /** Where chance comes from; for tests. @default The operating system's. */
@@ -103,8 +106,8 @@ interface NodeSettings extends CoordinatorNodeOptions {
   readonly group: string;
 }
 
-/** After the store was replaced as often as that at once something is wrong. */
-const LIVES_WITHOUT_REST = 10;
+/** Between two lives. */
+const REST_MS = 250;
 
 /**
  * A coordinator: holds the shards that fall to it, and answers for those of which it
@@ -196,18 +199,16 @@ export class CoordinatorNode implements AsyncDisposable {
 
   async #live(first: Life): Promise<void> {
     let life = first;
-    for (let lives = 1; !this.#isStopped; lives++) {
+    while (!this.#isStopped) {
       const stopped = this.#stopped.promise;
       const end = await Promise.race([life.ended, stopped]);
       if (end === null || this.#isStopped) return;
-      await life.stop();
-      if (end.kind === "failed" || lives > LIVES_WITHOUT_REST) {
-        return this.#failed.resolve(
-          end.kind === "failed" ? end.error : new Error(end.reason),
-        );
-      }
+      if (end.kind === "replaced") await life.stopAndForget();
+      else await life.stop();
+      if (end.kind === "failed") return this.#failed.resolve(end.error);
       this.#options.logger?.warn("begins_again", { reason: end.reason });
       try {
+        await pause(this.#options.clock ?? systemClock, REST_MS);
         life = await this.#startLife();
       } catch (error) {
         return this.#failed.resolve(error);
@@ -217,12 +218,13 @@ export class CoordinatorNode implements AsyncDisposable {
 
   async #startLife(): Promise<Life> {
     const { id, of, replicas, group, leaseMs, daemon, token } = this.#options;
-    const { clock = systemClock, entropy = systemEntropy, logger } =
+    const { clock = systemClock, entropy = systemEntropy, logger, dialer } =
       this.#options;
     const mom = await Mom.connect({
       name: coordinatorUser(id, of, group),
       ...daemon !== undefined && { daemon },
       ...token !== undefined && { token },
+      ...dialer !== undefined && { dialer },
     });
     const life = this.#life = new Life({
       mom,

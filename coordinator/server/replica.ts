@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { Message } from "../../mod.ts";
+import { type Message, MomError } from "../../mod.ts";
 import { isSame } from "../core/leases.ts";
 import { fromSnapshot, readSnapshot, toSnapshot } from "../core/snapshot.ts";
 import { ShardState } from "../core/state.ts";
@@ -368,8 +368,17 @@ export class Replica {
     const { next } = this.#state;
     this.#covered = next;
     this.#options.effects.snapshot(toSnapshot(this.#state))
-      .catch((error) => this.#tellFailure(error))
+      .catch((error) => this.#onSnapshotFailed(error))
       .finally(() => this.#isSnapshotOut = false);
+  }
+
+  /** One that is too large now will not be smaller later, and mailboxes fill. */
+  #onSnapshotFailed(error: unknown): void {
+    this.#covered = Math.min(this.#covered, this.#custody.covered);
+    if (error instanceof MomError && error.code === "message_too_large") {
+      return this.#options.effects.fail(error);
+    }
+    this.#tellFailure(error);
   }
 
   #tellFailure(error: unknown): void {

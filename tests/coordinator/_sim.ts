@@ -31,6 +31,8 @@ export interface SimOptions {
   clientStrikes?: boolean;
   /** Whether one coordinator misses records. @default {false} */
   losses?: boolean;
+  /** After so many events nothing more is expected. @default {400_000} */
+  eventsMax?: number;
 }
 
 /** A client's call and what it was told. */
@@ -178,6 +180,7 @@ export class SimWorld {
       strikes: true,
       clientStrikes: false,
       losses: false,
+      eventsMax: 400_000,
       ...options,
     };
     this.of = this.options.of;
@@ -234,7 +237,7 @@ export class SimWorld {
       story.catch((error) => this.failures.push(`story: ${error}`))
         .finally(() => left--);
     }
-    const limits = { untilMs: 600_000, events: 400_000 };
+    const limits = { untilMs: 600_000, events: this.options.eventsMax };
     if (!await this.kernel.run(() => left === 0, limits)) {
       return [`${left} stories did not end`, ...this.failures];
     }
