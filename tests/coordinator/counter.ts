@@ -138,9 +138,10 @@ async function count(
   await first!.semaphore(LOCK).init(1);
   await first!.value(COUNTER).init(0);
   const holds: Hold[] = [];
+  const add = options.isBrisk ? increaseBriskly : increase;
   await Promise.all(
     all.map((client, index) =>
-      increase(client, `client ${index}`, increments, holds, watch)
+      add(client, `client ${index}`, increments, holds, watch)
     ),
   );
   const value = await first!.value<number>(COUNTER).read();
