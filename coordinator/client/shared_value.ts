@@ -47,8 +47,7 @@ export class SharedValue<T = unknown> {
    *   (`timed_out` if nothing was sent); `closed`.
    */
   async init(value: T, options: OperationOptions = {}): Promise<void> {
-    await this.#check("init", value);
-    await this.#call("init", { value }, options);
+    await this.#put("init", value, { value }, options);
   }
 
   /**
@@ -59,7 +58,9 @@ export class SharedValue<T = unknown> {
    *   (`timed_out` if nothing was sent); `closed`.
    */
   async read(options: OperationOptions = {}): Promise<T> {
-    return await this.#check("read", await this.#call("read", {}, options));
+    const value = await this.#call("read", {}, options);
+    if (this.#schema === null) return value as T;
+    return await this.#check("read", value, this.#schema);
   }
 
   /**
@@ -70,8 +71,7 @@ export class SharedValue<T = unknown> {
    *   (`timed_out` if nothing was sent); `closed`.
    */
   async write(value: T, options: OperationOptions = {}): Promise<void> {
-    await this.#check("write", value);
-    await this.#call("write", { value }, options);
+    await this.#put("write", value, { value }, options);
   }
 
   /**
@@ -88,9 +88,9 @@ export class SharedValue<T = unknown> {
     value: T,
     options: OperationOptions = {},
   ): Promise<boolean> {
-    await this.#check("compare_and_set", value);
     const fields = { expected, value };
-    return await this.#call("compare_and_set", fields, options) === true;
+    const operation = "compare_and_set";
+    return await this.#put(operation, value, fields, options) === true;
   }
 
   /**
@@ -115,10 +115,26 @@ export class SharedValue<T = unknown> {
     return await this.#caller.call(fields, timeoutMs, signal);
   }
 
+  /** Without a schema it is on its way when this returns. */
+  async #put(
+    operation: string,
+    value: T,
+    fields: Record<string, unknown>,
+    options: OperationOptions,
+  ): Promise<unknown> {
+    if (this.#schema !== null) {
+      await this.#check(operation, value, this.#schema);
+    }
+    return await this.#call(operation, fields, options);
+  }
+
   /** What the schema makes of a value. */
-  async #check(operation: string, value: unknown): Promise<T> {
-    if (this.#schema === null) return value as T;
-    const result = await this.#schema["~standard"].validate(value);
+  async #check(
+    operation: string,
+    value: unknown,
+    schema: StandardSchema<T>,
+  ): Promise<T> {
+    const result = await schema["~standard"].validate(value);
     if (result.issues === undefined) return result.value;
     throw new MomError(
       "value_unsupported",
