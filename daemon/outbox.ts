@@ -22,8 +22,7 @@ import { splitOffset } from "../protocol/batch.ts";
 import type { Clock, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { asMomError } from "../protocol/handshake.ts";
-import { cutFitting, findTooLarge } from "../protocol/publish_check.ts";
-import { frameBytesMax, LIMITS } from "../protocol/limits.ts";
+import { LIMITS } from "../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
@@ -33,9 +32,13 @@ import {
 import type { Port } from "./app_binding.ts";
 import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
+import { EndedProducers } from "./ended_producers.ts";
+import { type Loose, LoosePublishes } from "./loose_publishes.ts";
+import { DRAIN_WINDOW_BYTES, OutboxDrain } from "./outbox_drain.ts";
 import type { OutboxItem } from "./outbox_item.ts";
+import { OutboxLink } from "./outbox_link.ts";
 import { OutboxLog } from "./outbox_log.ts";
-import { lostError, OutboxLosses } from "./outbox_losses.ts";
+import { OutboxLosses } from "./outbox_losses.ts";
 import { Pace } from "./pace.ts";
 import {
   answer,
@@ -50,21 +53,14 @@ import {
 import { type Gate, type Producer, Producers } from "./producers.ts";
 import type { PendingBatch } from "./stream.ts";
 
-/** Bytes of the outbox that may be on their way to the broker at a time. */
-const DRAIN_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Bytes of fast publishes without receipt, beyond which apps are read no more. */
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
-/** What a publish takes in memory beside its batch. */
-const LOOSE_BYTES = 1024;
 /** Repetitions of publishes to one topic that may wait for level `broker`. */
 const WAITERS_MAX = 65_536;
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
-/** What a PUBLISH has beside its batch, at most: topic, numbers, attributes. */
-const HEAD_BYTES_MAX = 8 * 1024;
-
 /** What an outbox stands on. */
 export interface OutboxContext {
   readonly commits: Commits;
@@ -98,39 +94,16 @@ export interface RejectedItem {
   readonly error: MomError;
 }
 
-/** Sent again though later ones are on their way: only the broker knows of it. */
-interface Loose {
-  readonly stream: PublishStream;
-  readonly waiter: Waiter;
-  /** Nothing of it was known here. */
-  readonly isWhole: boolean;
-  /** What it takes. */
-  readonly bytes: number;
-}
-
 /** The publishes of this machine that the broker has not confirmed. */
 export class Outbox {
   readonly #context: OutboxContext;
   readonly #log: OutboxLog;
   readonly #pace: Pace;
   readonly #producers = new Producers();
-  /** Whose handle is gone, and what the broker was not told yet. */
-  readonly #ended = new Set<Producer>();
-  #port: Port | null = null;
-  /** What fits a frame of the broker, which may take less than this daemon. */
-  #batchBytesMax = Infinity;
-  #messageBytesMax = Infinity;
-  /** Rises with each link; what an older one began is not gone on with. */
-  #generation = 0;
-  /** Older than what is on its way: the broker alone knows of it. */
-  readonly #loose = new Map<number, Loose>();
-  #looseBytes = 0;
-  #drainNext = 0;
-  /** What comes next of the outbox lies before what is on its way of this stream. */
-  #behind: PublishStream | null = null;
-  #draining: Promise<void> | null = null;
-  /** The store could not be read: the daemon ends. */
-  #isFailed = false;
+  readonly #link: OutboxLink;
+  readonly #drain: OutboxDrain;
+  readonly #ended: EndedProducers;
+  readonly #loose = new LoosePublishes();
   #retryTimer: Timer | null = null;
   #room: (() => void)[] = [];
   /** Counts the batches that came from apps. */
@@ -141,6 +114,25 @@ export class Outbox {
     this.#context = context;
     this.#log = new OutboxLog(commits, outboxLog, deadLog);
     this.#pace = new Pace(clock, () => this.#stall());
+    this.#link = new OutboxLink(() => this.#nowMs());
+    this.#drain = new OutboxDrain({
+      log: this.#log,
+      pace: this.#pace,
+      link: this.#link,
+      producers: this.#producers,
+      isResting: () => this.#retryTimer !== null,
+      onQueued: (stream) => this.#send(stream),
+      onDamaged: ({ producer, topic }, count) =>
+        context.onDamaged(producer, topic, count),
+      onFailed: (error) => commits.fail(error),
+    });
+    this.#ended = new EndedProducers({
+      commits,
+      producers: this.#producers,
+      log: this.#log,
+      link: this.#link,
+      nextRequest: () => context.nextRequest(),
+    });
   }
 
   /** Takes the streams that were stored and counts what lies in the outbox. */
@@ -187,7 +179,7 @@ export class Outbox {
   }
 
   get #mayRead(): boolean {
-    return this.#pace.fastBytes + this.#looseBytes < FAST_WINDOW_BYTES;
+    return this.#pace.fastBytes + this.#loose.bytes < FAST_WINDOW_BYTES;
   }
 
   /**
@@ -234,19 +226,13 @@ export class Outbox {
 
   /** Whether the link is there, moves, and is not full of what the outbox has. */
   get #isMoving(): boolean {
-    return this.#port !== null && !this.#pace.isStalled && this.#isRead &&
+    return this.#link.isRead && !this.#pace.isStalled &&
       this.#pace.drainBytes <= 2 * DRAIN_WINDOW_BYTES;
-  }
-
-  /** Whether the broker takes what it is sent: answers alone do not say so. */
-  get #isRead(): boolean {
-    return this.#port !== null &&
-      this.#port.bufferedBytes <= LIMITS.unreadBytes;
   }
 
   /** Whether the fast road is closed; with a full disk a stalled link is better than none. */
   #mustStore(producer: Producer, { batch }: OutboxItem): boolean {
-    if (this.#port === null || producer.isInOutbox) return true;
+    if (!this.#link.isUp || producer.isInOutbox) return true;
     return !this.#isMoving && this.#fits(batch.length);
   }
 
@@ -316,7 +302,7 @@ export class Outbox {
     this.#log.store(stream, item, {
       onDisk: () => {
         answer(waiter, LEVEL.daemon, null);
-        this.#drain();
+        this.#drain.wake();
       },
     });
   }
@@ -357,7 +343,7 @@ export class Outbox {
       this.#storeSent(stream, batch);
     }
     if (shifted.size > 0) this.#pace.stored(shifted);
-    if (this.#port === null) this.#letGo(all);
+    if (!this.#link.isUp) this.#letGo(all);
   }
 
   /** Without a link nothing that is stored is on its way: the next drain finds it. */
@@ -398,7 +384,7 @@ export class Outbox {
           stream.answerStored(waiter);
         }
         tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
-        this.#drain();
+        this.#drain.wake();
       },
     });
   }
@@ -418,8 +404,8 @@ export class Outbox {
 
   /** To be called a few times a second: there may be room again for what stayed in memory. */
   tick(): void {
-    this.#drain();
-    if (this.#port !== null && !this.#pace.isStalled) return;
+    this.#drain.wake();
+    if (this.#link.isUp && !this.#pace.isStalled) return;
     this.#shiftIfRoom(this.#producers.streams());
   }
 
@@ -435,20 +421,16 @@ export class Outbox {
 
   /** There is a link: the outbox is drained over it. */
   linkUp(port: Port, maxMessageBytes: number): void {
-    this.#port = port;
-    this.#batchBytesMax = frameBytesMax(maxMessageBytes) - HEAD_BYTES_MAX;
-    this.#messageBytesMax = maxMessageBytes;
-    this.#generation++;
-    this.#drainNext = this.#log.begin;
-    this.#behind = null;
+    this.#link.up(port, maxMessageBytes);
+    this.#drain.restart();
     this.#sendKept();
-    this.#drain();
-    this.#tellAllEnded();
+    this.#drain.wake();
+    this.#ended.tell();
   }
 
   /** The link is gone: what has no receipt goes to the outbox at once, if there is room. */
   linkDown(): void {
-    this.#port = null;
+    this.#link.down();
     this.#pace.reset();
     this.#cancelRetry();
     const streams = [...this.#producers.streams()];
@@ -456,9 +438,7 @@ export class Outbox {
     this.#letGo(streams);
     this.#shiftIfRoom(streams);
     const lost = new MomError("outcome_unknown", "The link ended too early");
-    for (const { waiter } of this.#loose.values()) refuse(waiter, lost);
-    this.#loose.clear();
-    this.#looseBytes = 0;
+    this.#loose.refuseAll(lost);
     this.#wake();
   }
 
@@ -500,11 +480,8 @@ export class Outbox {
   }
 
   #takeLoose(request: number): Loose | undefined {
-    const loose = this.#loose.get(request);
-    if (loose === undefined) return;
-    this.#loose.delete(request);
-    this.#looseBytes -= loose.bytes;
-    this.#wake();
+    const loose = this.#loose.take(request);
+    if (loose !== undefined) this.#wake();
     return loose;
   }
 
@@ -596,15 +573,15 @@ export class Outbox {
   #goOn(stream: PublishStream): void {
     this.#openGate(stream);
     this.#send(stream);
-    this.#drain();
-    this.#tellAllEnded();
+    this.#drain.wake();
+    this.#ended.tell();
     this.#wake();
   }
 
   // Sending
 
   #send(stream: PublishStream): void {
-    if (this.#port === null || this.#retryTimer !== null) return;
+    if (!this.#link.isUp || this.#retryTimer !== null) return;
     const { sender, producer } = stream;
     while (sender.waiting > 0 && producer.gate === null) this.#sendOne(stream);
   }
@@ -616,7 +593,7 @@ export class Outbox {
     const batch = sender.next(request);
     if (batch === null) return;
     // The broker would refuse all of it, or end the connection, again and again.
-    if (!this.#isTaken(batch.bytes)) {
+    if (!this.#link.isTaken(batch.bytes)) {
       return this.#sendParts(stream, request, batch);
     }
     if (isUncertain) {
@@ -625,20 +602,7 @@ export class Outbox {
     }
     this.#pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
     const { previous } = batch;
-    this.#sendItem(stream, request, { ...itemOf(stream, batch), previous });
-  }
-
-  /** Whether the broker takes such a batch, which it may not though this daemon did. */
-  #isTaken(batch: Uint8Array): boolean {
-    return batch.length <= this.#batchBytesMax &&
-      findTooLarge(batch, this.#messageBytesMax) === null;
-  }
-
-  #cut(batch: Uint8Array): ReturnType<typeof cutFitting> {
-    return cutFitting(batch, {
-      batchBytes: this.#batchBytesMax,
-      messageBytes: this.#messageBytesMax,
-    });
+    this.#link.send(stream, request, { ...itemOf(stream, batch), previous });
   }
 
   /** Without the records that are too large: those are refused, and no others. */
@@ -647,7 +611,7 @@ export class Outbox {
     request: number,
     batch: PendingBatch<BatchTag>,
   ): void {
-    const { fitting, tooLarge } = this.#cut(batch.bytes);
+    const { fitting, tooLarge } = this.#link.cut(batch.bytes);
     const { tag } = batch;
     const onDisk = tag.stored.reduce((sum, [from, to]) => sum + to - from, 0);
     if (tag.isStored && onDisk < batch.count) {
@@ -706,32 +670,6 @@ export class Outbox {
     }
   }
 
-  #sendItem(stream: PublishStream, request: number, item: OutboxItem): void {
-    const port = this.#port!;
-    const { id: producer, user } = stream.producer;
-    if (stream.producer.introduced !== this.#generation) {
-      stream.producer.introduced = this.#generation;
-      port.send({ type: "INTRODUCE", producer, user });
-    }
-    const { topic, firstSequence, count, previous, deadlineMs, batch } = item;
-    const attributes = deadlineMs === null ? item.attributes : withRemaining(
-      item.attributes,
-      deadlineMs - this.#nowMs(),
-    );
-    port.send({
-      type: "PUBLISH",
-      request,
-      topic,
-      producer,
-      previous,
-      firstSequence,
-      count,
-      attributes,
-      batch,
-      wanted: undefined,
-    });
-  }
-
   /** What stayed in memory without a link goes out again, as it came. */
   #sendKept(): void {
     const kept = this.#unstored(this.#producers.streams());
@@ -743,7 +681,7 @@ export class Outbox {
 
   /** Older than what is on its way, and not known here: the broker decides. */
   #sendLoose(stream: PublishStream, item: OutboxItem, waiter: Waiter): void {
-    const { fitting, tooLarge } = this.#cut(item.batch);
+    const { fitting, tooLarge } = this.#link.cut(item.batch);
     for (const { index, count, bytes } of tooLarge) {
       const firstSequence = item.firstSequence + index;
       const error = tooLargeError(stream, bytes);
@@ -756,73 +694,14 @@ export class Outbox {
       request = this.#context.nextRequest();
       const firstSequence = item.firstSequence + index;
       const part = { ...item, previous, firstSequence, count, batch: bytes };
-      this.#sendItem(stream, request, part);
+      this.#link.send(stream, request, part);
       previous = firstSequence + count - 1;
     }
     // The last one's answer is that to all: none is taken before those in front of it.
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first && fitting.length === 1;
-    const bytes = item.batch.length + LOOSE_BYTES;
-    this.#loose.set(request, { stream, waiter, isWhole, bytes });
-    this.#looseBytes += bytes;
-  }
-
-  #drain(): void {
-    if (this.#draining !== null || !this.#canDrain()) return;
-    this.#draining = this.#runDrain()
-      .catch((error) => {
-        this.#isFailed = true;
-        this.#context.commits.fail(error);
-      })
-      .finally(() => {
-        this.#draining = null;
-        // Something may have come between the last look and here.
-        this.#drain();
-      });
-  }
-
-  #canDrain(): boolean {
-    // Once it is answered the stream begins anew, wherever that is.
-    if (this.#behind !== null && this.#behind.sender.size > 0) return false;
-    return this.#isRead && this.#retryTimer === null &&
-      !this.#isFailed && this.#pace.drainBytes < DRAIN_WINDOW_BYTES &&
-      this.#drainNext < this.#log.end;
-  }
-
-  async #runDrain(): Promise<void> {
-    while (this.#canDrain()) {
-      const generation = this.#generation;
-      const isOver = () =>
-        generation !== this.#generation || this.#port === null;
-      const next = await this.#log.read(this.#drainNext, (item, base) => {
-        return !isOver() && this.#drainItem(item, base);
-      }, (item) => this.#damaged(item));
-      if (!isOver()) this.#drainNext = next;
-    }
-  }
-
-  /** Whether it could be put behind what is on its way of its stream. */
-  #drainItem(item: OutboxItem, base: number): boolean {
-    const producer = this.producer(item.producer, "");
-    const stream = this.#producers.stream(producer, item.topic);
-    const { sender } = stream;
-    const isLater = item.firstSequence >= sender.nextSequence;
-    this.#behind = sender.size > 0 && !isLater ? stream : null;
-    if (this.#behind !== null) return false;
-    const end = base + item.count;
-    this.#log.take(base, end);
-    stream.queue(item, newTag(item, [], 0, [base, end]));
-    this.#send(stream);
-    return true;
-  }
-
-  /** A record's own parts are damaged: what else is known of it is told. */
-  #damaged(item: OutboxItem): void {
-    const producer = this.producer(item.producer, "");
-    const stream = this.#producers.stream(producer, item.topic);
-    const { topic, count } = item;
-    stream.leaveOutbox(item, lostError(count));
-    this.#context.onDamaged(producer, topic, count);
+    const bytes = item.batch.length;
+    this.#loose.add(request, { stream, waiter, isWhole, bytes });
   }
 
   #retryLater(): void {
@@ -832,7 +711,7 @@ export class Outbox {
         if (gate !== null) this.#openGate(gate.stream);
       }
       for (const stream of this.#producers.streams()) this.#send(stream);
-      this.#drain();
+      this.#drain.wake();
     });
   }
 
@@ -852,60 +731,23 @@ export class Outbox {
   /** A handle is gone for good: once nothing of it is left, the broker may forget it. */
   endProducer(id: Uint8Array): void {
     const producer = this.#producers.find(id);
-    if (producer !== undefined) this.#end(producer);
+    if (producer !== undefined) this.#ended.end(producer);
   }
 
   /** As `endProducer`, for all but those that `isLiving`. */
   endAllBut(isLiving: (id: Uint8Array) => boolean): void {
     for (const producer of this.#producers.all()) {
-      if (!isLiving(producer.id)) this.#end(producer);
+      if (!isLiving(producer.id)) this.#ended.end(producer);
     }
-  }
-
-  #end(producer: Producer): void {
-    producer.isEnded = true;
-    this.#ended.add(producer);
-    this.#tellAllEnded();
-  }
-
-  #tellAllEnded(): void {
-    for (const producer of this.#ended) {
-      if (!this.#isNowhere(producer)) continue;
-      // What the disk still holds would be sent again after a crash, to a broker
-      // that has forgotten the sequences: first the trim, then ENDED.
-      this.#context.commits.whenDone(() => this.#tellEnded(producer));
-    }
-  }
-
-  /** Whether nothing of a producer is on its way, or would come back from the disk. */
-  #isNowhere(producer: Producer): boolean {
-    return producer.isIdle && producer.outboxEnd <= this.#log.begin;
-  }
-
-  #tellEnded(producer: Producer): void {
-    const port = this.#port;
-    // Of one that never published the broker does not know.
-    const isKnown = producer.streams.size > 0;
-    if (isKnown && port === null || !this.#ended.delete(producer)) return;
-    if (isKnown) {
-      const request = this.#context.nextRequest();
-      port?.send({ type: "ENDED", request, producer: producer.id });
-    }
-    for (const stream of producer.streams.values()) {
-      stream.isEnded = true;
-      this.#context.commits.changed(stream);
-    }
-    this.#producers.remove(producer);
   }
 
   /** Waits for reads and writes under way; nothing new begins. */
   async close(): Promise<void> {
-    this.#port = null;
-    this.#generation++;
+    this.#link.close();
     this.#pace.reset();
     this.#cancelRetry();
     await this.#log.close();
-    await this.#draining;
+    await this.#drain.close();
   }
 }
 
