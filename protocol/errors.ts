@@ -140,7 +140,7 @@ export const ERRORS = {
   },
   timed_out: {
     retriable: false,
-    meaning: "The time is up: nothing was taken",
+    meaning: "The time is up: nothing was taken and nothing done",
   },
   internal: { retriable: false, meaning: "A defect in mom itself" },
 } as const;

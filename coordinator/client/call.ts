@@ -109,7 +109,8 @@ export class Call {
     const { op } = this.fields;
     const name = "name" in this.fields ? ` of "${this.fields.name}"` : "";
     const what = `${op}${name}: no answer within ${timeoutMs} ms`;
-    if (this.isWait) {
+    // A wait is taken back; what was never sent is not executed either.
+    if (this.isWait || this.sent === 0) {
       return new MomError("timed_out", `Cannot go on with ${what}`);
     }
     return new MomError(

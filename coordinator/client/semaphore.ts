@@ -43,7 +43,8 @@ export class Semaphore {
    *
    * @param value How many may be in at once: an integer of at least 0.
    * @throws {MomError} `exists`; `option_invalid`; `storage_full`;
-   *   `outcome_unknown` if no answer came in time; `closed`.
+   *   `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async init(value: number, options: OperationOptions = {}): Promise<void> {
     await this.#call("init", { value }, options);
@@ -75,8 +76,8 @@ export class Semaphore {
    * waited for that. A client that holds permits of this semaphore gives back its
    * oldest.
    *
-   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time;
-   *   `closed`.
+   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async signal(options: OperationOptions = {}): Promise<void> {
     await this.#call("signal", {}, options);
@@ -85,8 +86,8 @@ export class Semaphore {
   /**
    * Ends it: all who wait fail with `destroyed`.
    *
-   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time;
-   *   `closed`.
+   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async destroy(options: OperationOptions = {}): Promise<void> {
     await this.#call("destroy", {}, options);

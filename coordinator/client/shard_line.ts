@@ -45,6 +45,8 @@ const OPEN_WAITS = COORDINATOR_LIMITS.openRequests * 3 / 4;
 const OPEN_OTHERS = COORDINATOR_LIMITS.openRequests - OPEN_WAITS;
 /** After so long without an answer a request is sent again for the first time. */
 const RESEND_MS = 1_000;
+/** A wait may be in its queue for long; who takes over answers it by itself. */
+const RESEND_WAIT_MS = 4_000;
 /** A lease has so many renewals. */
 const RENEWALS = 3;
 
@@ -392,7 +394,8 @@ export class ShardLine implements PermitOwner {
     const nowMs = clock.monotonicMs();
     for (const call of [...this.#sent.values()]) {
       // The answer may be long in coming, or it may be lost: less often each time.
-      const patienceMs = Math.min(leaseMs, RESEND_MS * 2 ** (call.sent - 1));
+      const firstMs = call.isWait ? RESEND_WAIT_MS : RESEND_MS;
+      const patienceMs = Math.min(leaseMs, firstMs * 2 ** (call.sent - 1));
       if (nowMs - call.lastSentMs >= patienceMs) this.#send(call);
     }
     const isDue = nowMs - this.#lastSentMs >= leaseMs / RENEWALS;

@@ -43,32 +43,35 @@ export class SharedValue<T = unknown> {
    *
    * @throws {MomError} `exists`; `value_unsupported` if it does not fit the schema
    *   or is more than 48 levels deep; `message_too_large`; `storage_full`;
-   *   `outcome_unknown` if no answer came in time; `closed`.
+   *   `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async init(value: T, options: OperationOptions = {}): Promise<void> {
-    await this.#check("init", value);
-    await this.#call("init", { value }, options);
+    await this.#put("init", value, { value }, options);
   }
 
   /**
    * What it is now: never older than what was written before the call.
    *
    * @throws {MomError} `unknown_name`; `value_unsupported` if it does not fit the
-   *   schema; `outcome_unknown` if no answer came in time; `closed`.
+   *   schema; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async read(options: OperationOptions = {}): Promise<T> {
-    return await this.#check("read", await this.#call("read", {}, options));
+    const value = await this.#call("read", {}, options);
+    if (this.#schema === null) return value as T;
+    return await this.#check("read", value, this.#schema);
   }
 
   /**
    * Replaces it.
    *
    * @throws {MomError} `unknown_name`; `value_unsupported`, `message_too_large`,
-   *   `storage_full`; `outcome_unknown` if no answer came in time; `closed`.
+   *   `storage_full`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async write(value: T, options: OperationOptions = {}): Promise<void> {
-    await this.#check("write", value);
-    await this.#call("write", { value }, options);
+    await this.#put("write", value, { value }, options);
   }
 
   /**
@@ -77,23 +80,24 @@ export class SharedValue<T = unknown> {
    *
    * @returns Whether it was.
    * @throws {MomError} `unknown_name`; `value_unsupported`, `message_too_large`,
-   *   `storage_full`; `outcome_unknown` if no answer came in time; `closed`.
+   *   `storage_full`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async compareAndSet(
     expected: T,
     value: T,
     options: OperationOptions = {},
   ): Promise<boolean> {
-    await this.#check("compare_and_set", value);
     const fields = { expected, value };
-    return await this.#call("compare_and_set", fields, options) === true;
+    const operation = "compare_and_set";
+    return await this.#put(operation, value, fields, options) === true;
   }
 
   /**
    * Ends it.
    *
-   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time;
-   *   `closed`.
+   * @throws {MomError} `unknown_name`; `outcome_unknown` if no answer came in time
+   *   (`timed_out` if nothing was sent); `closed`.
    */
   async destroy(options: OperationOptions = {}): Promise<void> {
     await this.#call("destroy", {}, options);
@@ -111,10 +115,26 @@ export class SharedValue<T = unknown> {
     return await this.#caller.call(fields, timeoutMs, signal);
   }
 
+  /** Without a schema it is on its way when this returns. */
+  async #put(
+    operation: string,
+    value: T,
+    fields: Record<string, unknown>,
+    options: OperationOptions,
+  ): Promise<unknown> {
+    if (this.#schema !== null) {
+      await this.#check(operation, value, this.#schema);
+    }
+    return await this.#call(operation, fields, options);
+  }
+
   /** What the schema makes of a value. */
-  async #check(operation: string, value: unknown): Promise<T> {
-    if (this.#schema === null) return value as T;
-    const result = await this.#schema["~standard"].validate(value);
+  async #check(
+    operation: string,
+    value: unknown,
+    schema: StandardSchema<T>,
+  ): Promise<T> {
+    const result = await schema["~standard"].validate(value);
     if (result.issues === undefined) return result.value;
     throw new MomError(
       "value_unsupported",

@@ -21,6 +21,14 @@ const whole = (schema: v.GenericSchema<number, number>) =>
   );
 const text = v.pipe(v.string(), v.nonEmpty("it needs a value"));
 
+const address = v.pipe(
+  text,
+  v.check(
+    (given) => /^unix:./.test(given) || isHostAndPort(given),
+    "expected HOST:PORT with a port from 0 to 65535, or unix:PATH",
+  ),
+);
+
 /** A flag: its schema, and its line of help. */
 interface Flag {
   readonly schema: v.GenericSchema<string, unknown>;
@@ -61,7 +69,7 @@ const FLAGS = {
     help: "The name of the set, if there is more than one at the broker",
   },
   daemon: {
-    schema: text,
+    schema: address,
     placeholder: "unix:PATH|HOST:PORT",
     help: "Where the daemon listens (default: this host's daemon)",
   },
@@ -167,6 +175,11 @@ function readOne(
   const key = name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
   values[key] = result.output;
   return null;
+}
+
+function isHostAndPort(given: string): boolean {
+  const [, port] = /^.+:(\d{1,5})$/.exec(given) ?? [];
+  return port !== undefined && Number(port) <= 65_535;
 }
 
 function badUsage(message: string): SettingsResult {

@@ -31,6 +31,10 @@ function firstLines(error: unknown): string {
 }
 
 async function run(args: readonly string[]): Promise<number> {
+  if (args.includes("--help")) {
+    write(Deno.stdout, USAGE);
+    return 0;
+  }
   const options = readOptions(args);
   const machine = readMachine();
   const versions = await readVersions(options.peers);

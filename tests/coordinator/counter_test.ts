@@ -11,7 +11,13 @@ Deno.test("16 clients count to 3,200 exactly while coordinators are killed and p
   });
   const reports = await Promise.all(
     SEEDS.map((seed) =>
-      runCounter({ cluster, seed, leaseMs: 400, strikesMax: 8 })
+      runCounter({
+        cluster,
+        seed,
+        leaseMs: 400,
+        strikesMax: 6,
+        isBrisk: true,
+      })
     ),
   );
   for (const { value, kills, pauses } of reports) {

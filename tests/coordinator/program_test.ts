@@ -71,6 +71,10 @@ Deno.test("the program says what is wrong with its flags, and ends with 2", asyn
     [["--id", "0", "--of", "3"], 'Cannot use --id "0": expected a whole'],
     [["--id", "4", "--of", "3"], 'Cannot use --id "4": expected at most --of'],
     [["--id", "1", "--of", "x"], 'Cannot use --of "x": expected a whole'],
+    [
+      ["--id", "1", "--of", "1", "--daemon", "here"],
+      'Cannot use --daemon "here": expected HOST:PORT',
+    ],
     [["--id", "1", "--of", "1", "--fly"], "Cannot use --fly: there is no such"],
     [["--id", "1", "--of", "1", "here"], 'Cannot use "here": expected flags'],
     [

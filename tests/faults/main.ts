@@ -12,12 +12,16 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { runCounters } from "../coordinator/counters.ts";
+import { numberFlag, readFlags } from "../helpers/flags.ts";
 import { endWithPrograms } from "../process/program.ts";
 import { runCampaign } from "./campaign.ts";
 import { runDisasters } from "./disaster_round.ts";
 import { type DisasterKind, DISASTERS } from "./disasters.ts";
+
+const USAGE = "usage: deno task faults [--rounds 500] [--seed N] " +
+  "[--apps-too | --apps-alive] [--rounds-per-stage 10]\n" +
+  "  [--kinds links,restore,lost-disk,clone,purge] | --coordinator";
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -35,32 +39,33 @@ function toDisasters(text: string): DisasterKind[] {
 }
 
 async function run(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      coordinator: { type: "boolean", default: false },
-      rounds: { type: "string" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      "apps-too": { type: "boolean", default: false },
-      "apps-alive": { type: "boolean", default: false },
-      kinds: { type: "string", default: "" },
-      "rounds-per-stage": { type: "string", default: "10" },
-    },
+  const values = readFlags(USAGE, {
+    coordinator: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    "apps-too": { type: "boolean", default: false },
+    "apps-alive": { type: "boolean", default: false },
+    kinds: { type: "string", default: "" },
+    "rounds-per-stage": { type: "string", default: "10" },
   });
   const appsToo = values["apps-too"] ||
     (values["apps-alive"] ? false : "mixed");
-  const rounds = Number(
+  const rounds = numberFlag(
+    USAGE,
+    "rounds",
     values.rounds ?? (values.coordinator ? "100" : "500"),
+    1,
   );
+  const seed = numberFlag(USAGE, "seed", values.seed, 0);
+  const perStage = values["rounds-per-stage"];
   try {
     if (values.coordinator) {
-      await runCounters({ rounds, seed: Number(values.seed), onRound: say });
+      await runCounters({ rounds, seed, onRound: say });
       say(`${rounds} counters: all exact`);
       return 0;
     }
     const disasters = toDisasters(values.kinds);
     if (disasters.length > 0) {
-      const seed = Number(values.seed);
       await runDisasters(disasters, { rounds, seed, onRound: say });
       say(
         `${rounds} disasters of ${disasters.join()}: nothing beyond what they explain`,
@@ -69,8 +74,8 @@ async function run(): Promise<number> {
     }
     const report = await runCampaign({
       rounds,
-      seed: Number(values.seed),
-      roundsPerStage: Number(values["rounds-per-stage"]),
+      seed,
+      roundsPerStage: numberFlag(USAGE, "rounds-per-stage", perStage, 1),
       appsToo,
       links: values.kinds.split(",").includes("links"),
       onRound: say,

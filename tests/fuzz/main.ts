@@ -6,8 +6,10 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { numberFlag, readFlags } from "../helpers/flags.ts";
 import { runFuzz } from "./campaign.ts";
+
+const USAGE = "usage: deno task fuzz [--frames 200000] [--seed N]";
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -15,19 +17,18 @@ function say(line: string): void {
 
 /** Runs it; gives the exit code. */
 async function run(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      frames: { type: "string", default: "200000" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    },
+  const values = readFlags(USAGE, {
+    frames: { type: "string", default: "200000" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
   });
-  say(`seed ${values.seed}`);
+  const frames = numberFlag(USAGE, "frames", values.frames, 1);
+  const seed = numberFlag(USAGE, "seed", values.seed, 0);
+  say(`seed ${seed}`);
   const beganMs = performance.now();
   try {
     const report = await runFuzz({
-      frames: Number(values.frames),
-      seed: Number(values.seed),
+      frames,
+      seed,
       onProgress: (done) => {
         if (done % 1_000_000 < 50_000) say(`${done} frames`);
       },

@@ -6,10 +6,13 @@
  * @module
  */
 
+import { numberFlag, readFlags } from "../helpers/flags.ts";
 import { endWithPrograms } from "../process/program.ts";
-import { parseArgs } from "node:util";
 import type { Sample } from "./sampler.ts";
 import { runSoak, tellReport } from "./soak.ts";
+
+const USAGE = "usage: deno task soak [--minutes 15] [--seed N] " +
+  "[--kill-every SECONDS] [--samples FILE]";
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -23,20 +26,19 @@ function toTable(samples: readonly Sample[]): string {
 }
 
 async function run(): Promise<number> {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      minutes: { type: "string", default: "15" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      "kill-every": { type: "string", default: "30" },
-      samples: { type: "string" },
-    },
+  const values = readFlags(USAGE, {
+    minutes: { type: "string", default: "15" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    "kill-every": { type: "string", default: "30" },
+    samples: { type: "string" },
   });
-  const seed = Number(values.seed);
+  const seed = numberFlag(USAGE, "seed", values.seed, 0);
+  const minutes = numberFlag(USAGE, "minutes", values.minutes, 0.1);
+  const killSeconds = numberFlag(USAGE, "kill-every", values["kill-every"], 1);
   say(`seed ${seed}`);
   const report = await runSoak({
-    durationMs: Number(values.minutes) * 60_000,
-    killEveryMs: Number(values["kill-every"]) * 1_000,
+    durationMs: minutes * 60_000,
+    killEveryMs: killSeconds * 1_000,
     seed,
     onLine: say,
   });
