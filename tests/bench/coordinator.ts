@@ -4,7 +4,8 @@
  * programs of their own, the clients in this process.
  *
  * - `wait` and `signal` that nobody contends, until both are answered, in turn with
- *   rounds of one message: published to the broker's disk and received.
+ *   rounds of one message: published to the broker's disk and received, by another
+ *   process, as coordinators do it (half of a ping and its pong), and by this one.
  * - 16 clients on one semaphore, in turn with 16 clients on 16.
  *
  * @module
@@ -13,6 +14,9 @@
 import type { Coordinator, Semaphore } from "../../coordinator/mod.ts";
 import type { Mom } from "../../mod.ts";
 import { CoordinatorSet } from "../coordinator/_set.ts";
+import { within } from "../helpers/eventually.ts";
+import { testCommand } from "../process/commands.ts";
+import { Program } from "../process/program.ts";
 import { medianOf, percentileOf, type Spread, spreadOf } from "./statistics.ts";
 
 /** What a run does. */
@@ -23,12 +27,16 @@ export interface CoordinatorBenchOptions {
 
 /** What a run found. */
 export interface CoordinatorBenchReport {
-  /** p50 in milliseconds. */
+  /** p50 in milliseconds, between two processes. */
   roundMs: number;
+  /** The same in one process. */
+  innerRoundMs: number;
   /** p50 of `wait` and `signal` together, in milliseconds. */
   operationsMs: number;
-  /** The second over the first, of each repetition. */
+  /** Operations over a round between processes, of each repetition. */
   latencyRatio: Spread;
+  /** Operations over a round in one process. */
+  innerLatencyRatio: Spread;
   /** Pairs of `wait` and `signal` a second. */
   rateOnOne: Spread;
   rateOnMany: Spread;
@@ -53,12 +61,15 @@ export async function benchCoordinator(
 
 /** The report as lines of text. */
 export function coordinatorTable(report: CoordinatorBenchReport): string {
-  const { roundMs, operationsMs, latencyRatio } = report;
+  const { roundMs, innerRoundMs, operationsMs } = report;
+  const { latencyRatio, innerLatencyRatio } = report;
   const { rateOnOne, rateOnMany, rateRatio } = report;
   return [
     `publish to receive, durable     p50 ${roundMs.toFixed(2)} ms`,
+    `  the same in one process       p50 ${innerRoundMs.toFixed(2)} ms`,
     `wait + signal, uncontended      p50 ${operationsMs.toFixed(2)} ms`,
     `  wait + signal / round         ${shown(latencyRatio)} (at most 5)`,
+    `  the same in one process       ${shown(innerLatencyRatio)}`,
     `${CLIENTS} clients on 1 semaphore       ${shown(rateOnOne, 0)} pairs/s`,
     `${CLIENTS} clients on ${CLIENTS} semaphores     ${
       shown(rateOnMany, 0)
@@ -80,35 +91,58 @@ async function measureLatency(
   const writer = await set.mom("north");
   const reader = await set.mom("south");
   await reader.subscribe("bench/round");
+  await writer.subscribe("bench/pong");
+  await using echo = await startEcho(set);
   const client = await set.client("north");
   const semaphore = client.semaphore("bench");
   await semaphore.init(1);
   for (let i = 0; i < WARM_UP; i++) {
     await playRound(writer, reader);
+    await playPing(writer);
     await playPair(semaphore);
   }
-  const ratios: number[] = [];
   const rounds: number[] = [];
+  const inner: number[] = [];
   const pairs: number[] = [];
   for (let repetition = 0; repetition < repeat; repetition++) {
-    const own = { rounds: [] as number[], pairs: [] as number[] };
+    const own = {
+      rounds: [] as number[],
+      inner: [] as number[],
+      pairs: [] as number[],
+    };
     const endMs = performance.now() + seconds * 1000;
     while (performance.now() < endMs) {
-      own.rounds.push(await timed(() => playRound(writer, reader)));
+      own.rounds.push(await timed(() => playPing(writer)) / 2);
+      own.inner.push(await timed(() => playRound(writer, reader)));
       own.pairs.push(await timed(() => playPair(semaphore)));
     }
-    const [round, pair] = [own.rounds, own.pairs].map((values) =>
-      percentileOf(values, 0.5)
-    );
-    rounds.push(round!);
-    pairs.push(pair!);
-    ratios.push(pair! / round!);
+    rounds.push(percentileOf(own.rounds, 0.5));
+    inner.push(percentileOf(own.inner, 0.5));
+    pairs.push(percentileOf(own.pairs, 0.5));
   }
+  await echo.kill();
   return {
     roundMs: medianOf(rounds),
+    innerRoundMs: medianOf(inner),
     operationsMs: medianOf(pairs),
-    latencyRatio: spreadOf(ratios),
+    latencyRatio: spreadOf(pairs.map((pair, i) => pair / rounds[i]!)),
+    innerLatencyRatio: spreadOf(pairs.map((pair, i) => pair / inner[i]!)),
   };
+}
+
+async function startEcho(set: CoordinatorSet): Promise<Program> {
+  const machine = "south";
+  const echo = new Program({
+    name: "echo",
+    command: testCommand("tests/bench/coordinator_echo.ts"),
+    args: [
+      set.cluster.daemonAddress(machine),
+      await set.cluster.token(machine),
+    ],
+    env: set.cluster.env,
+  });
+  await within("the echo", 20_000, echo.lines.next());
+  return echo;
 }
 
 async function measureRates(
@@ -163,6 +197,12 @@ async function rateOf(
 async function playRound(writer: Mom, reader: Mom): Promise<void> {
   const received = reader.receive();
   writer.publish("bench/round", BODY, { level: "broker" });
+  await received;
+}
+
+async function playPing(writer: Mom): Promise<void> {
+  const received = writer.receive();
+  writer.publish("bench/ping", BODY, { level: "broker" });
   await received;
 }
 
