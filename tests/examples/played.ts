@@ -90,11 +90,8 @@ export class Playing implements AsyncDisposable {
   /** Processes that have to do with it, by what stands on their command lines. */
   async processes(word: string): Promise<number[]> {
     const pids: number[] = [];
-    for await (const { name } of Deno.readDir("/proc")) {
-      if (!/^\d+$/.test(name)) continue;
-      const line = await commandLine(name);
-      const isOurs = line.includes(this.#stages) && line.includes(word);
-      if (isOurs) pids.push(Number(name));
+    for (const [pid, line] of await commandLines()) {
+      if (line.includes(this.#stages) && line.includes(word)) pids.push(pid);
     }
     return pids;
   }
@@ -119,14 +116,19 @@ export class Playing implements AsyncDisposable {
   }
 }
 
-async function commandLine(pid: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(`/proc/${pid}/cmdline`);
-  } catch (error) {
-    // It may have ended just now.
-    const isOver = error instanceof Deno.errors.NotFound ||
-      /No such process/.test(String(error));
-    if (!isOver) throw error;
-    return "";
-  }
+/**
+ * Of all processes. Deno lets nobody look into /proc who may not do everything, and
+ * not every machine has `ps`.
+ */
+async function commandLines(): Promise<[pid: number, line: string][]> {
+  const script = `for f in /proc/[0-9]*; do
+    printf '%s ' "\${f#/proc/}"; tr '\\0\\n' '  ' < "$f/cmdline"; echo
+  done 2>/dev/null`;
+  const args = ["-c", script];
+  const { stdout } = await new Deno.Command("sh", { args }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  return lines.map((line) => {
+    const [, pid, rest] = /^(\d+) (.*)$/.exec(line) ?? ["", "0", ""];
+    return [Number(pid), rest];
+  });
 }
