@@ -8,7 +8,7 @@ import { Random } from "../helpers/random.ts";
 import { RoughProxy } from "../helpers/rough_proxy.ts";
 
 /** A hundredth of the real one would be less than a busy machine's pauses. */
-const HEARTBEAT_MS = 200;
+const HEARTBEAT_MS = 300;
 /** Three intervals, what is looked at a tenth late, a takeover's PING, and a busy machine. */
 const BACK_WITHIN_MS = 3 * HEARTBEAT_MS + 1_000 + 3_000;
 const heartbeatMs = HEARTBEAT_MS;
