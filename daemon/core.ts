@@ -514,6 +514,7 @@ export class DaemonCore {
         user.goneMs = Math.min(nowMs, user.goneMs + lateMs);
       }
       user.spill(STALLED_MS);
+      user.admitUnhurried();
       if (user.named || user.goneMs === null) continue;
       if (nowMs - user.goneMs >= LIMITS.unnamedGoneMs) this.#end(user);
     }

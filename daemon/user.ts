@@ -92,6 +92,8 @@ export class User implements Saveable, InboxOwner {
   #waiting: Delivery[] = [];
   #waitingSinceMs = 0;
   #withheld = 0;
+  /** Cost of what came for nobody, to be given back with the next tick. */
+  #unhurried = 0;
   #inboxPosition = 0;
   /** The handle lives on from before this process began: it knows what it took. */
   #survivor: Uint8Array | null = null;
@@ -234,6 +236,7 @@ export class User implements Saveable, InboxOwner {
     this.goneMs = null;
     this.#context.commits.changed(this);
     this.app = app;
+    this.admitUnhurried();
     for (let i = 0; i < known.length; i += 4) {
       const [outcome, logId, from, to] = known.slice(i, i + 4);
       if (outcome === OUTCOME.held) app.hold(logId, from, to);
@@ -459,7 +462,7 @@ export class User implements Saveable, InboxOwner {
   /** Gives up what waits in memory: the broker has it and sends it again. */
   dropWaiting(): void {
     this.#waiting = [];
-    this.#withheld = 0;
+    this.#withheld = this.#unhurried = 0;
   }
 
   /** {@inheritDoc InboxOwner.onStored} */
@@ -478,8 +481,19 @@ export class User implements Saveable, InboxOwner {
     if (this.flow.state === "attached") {
       this.flow.report(OUTCOME.custody, logId, base, base + count);
     }
-    if (this.inbox.bytes < this.#context.inboxBytesMax) this.flow.release(cost);
-    else this.#withheld += cost;
+    if (this.inbox.bytes >= this.#context.inboxBytesMax) this.#withheld += cost;
+    else if (this.app === null) this.#unhurried += cost;
+    else this.flow.release(cost);
+  }
+
+  /**
+   * More may come of what nobody waits for. It is safe at the broker: a window for
+   * each tick, so that it does not take disk and processor from those who publish.
+   */
+  admitUnhurried(): void {
+    if (this.#unhurried === 0) return;
+    this.flow.release(this.#unhurried);
+    this.#unhurried = 0;
   }
 
   /** {@inheritDoc InboxOwner.onTrimmed} */
