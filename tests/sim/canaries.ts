@@ -127,6 +127,7 @@ export const RULES: readonly Rule[] = [
       },
       {
         broken: "a daemon tells before its commit",
+        seed: 28,
         meddle: (patches) =>
           patches.replace(
             DaemonCommits.prototype,
@@ -186,6 +187,7 @@ export const RULES: readonly Rule[] = [
     rule: "5 identity: sequences are forgotten only of who has nothing left",
     canaries: [{
       broken: "a producer is forgotten with its connection",
+      seed: 28,
       meddle: (patches) => {
         let producers: Producers | null = null;
         patches.replace(
@@ -215,6 +217,7 @@ export const RULES: readonly Rule[] = [
     rule: "5 one owner: who was displaced commits nothing more",
     canaries: [{
       broken: "commits do not check the owner",
+      seed: 46,
       focus: "displace",
       meddle: (_patches, world) => {
         for (const { disk } of world.slots) {
@@ -231,6 +234,7 @@ export const RULES: readonly Rule[] = [
       "5 errors: after a failed commit nothing is told and all is read again",
     canaries: [{
       broken: "a failed commit counts as done",
+      seed: 30,
       meddle: (_patches, world) => {
         for (const { disk } of world.slots) disk.isDeaf = true;
       },
@@ -253,6 +257,7 @@ export const RULES: readonly Rule[] = [
     canaries: [
       {
         broken: "it ends with its connection",
+        seed: 58,
         focus: "kill",
         meddle: (patches) => patches.set(LIMITS, "unnamedGoneMs", 0),
       },
@@ -336,6 +341,7 @@ export const RULES: readonly Rule[] = [
       },
       {
         broken: "what was queued is dropped",
+        seed: 24,
         meddle: (patches) =>
           patches.replace(
             State.prototype,
@@ -441,6 +447,7 @@ export const RULES: readonly Rule[] = [
     rule: "6 redelivered never understates",
     canaries: [{
       broken: "nothing is marked",
+      seed: 30,
       focus: "cut",
       meddle: (patches) =>
         onSend(patches, (message) => {
