@@ -148,6 +148,7 @@ export class Publishing {
   /** Accepts and answers a job, or throws its refusal. Gives what has to be staged. */
   #take(job: Job): Rest | null {
     const { message, producer, session } = job;
+    checkPresent(producer);
     const topic = this.#state.topics.get(message.topic);
     if (topic === undefined) checkPublishTopic(message.topic);
     checkBatch(message, this.#maxMessageBytes);
@@ -369,9 +370,11 @@ export class Publishing {
     const blob = await store.stage(body).finally(() => {
       this.#lineBytes -= body.length;
     });
-    if (rest.job.producer.isGone) {
+    try {
+      checkPresent(rest.job.producer);
+    } catch (error) {
       store.discardStaged(blob);
-      throw new MomError("bad_message", "Cannot publish: the producer ended");
+      throw error;
     }
     commits.makeRoom(rest.metaBytes.length);
     const topic = this.#topicFor(rest.job);
@@ -399,6 +402,15 @@ export class Publishing {
       session.send({ type: "RECEIPT", request, level: LEVEL.broker, offset })
     );
   }
+}
+
+/**
+ * A producer may end while something of it waits: its handle then says all of it
+ * again as another producer, so a part that were stored would be doubled (PROTOCOL 8.3).
+ */
+function checkPresent({ isGone }: Producer): void {
+  if (!isGone) return;
+  throw new MomError("bad_message", "Cannot publish: the producer ended");
 }
 
 function costOf({ batch }: Publish): number {
