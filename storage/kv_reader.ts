@@ -8,8 +8,10 @@
 import { MomError } from "../protocol/errors.ts";
 import { isDamage, toStoreError } from "./kv_errors.ts";
 
-/** Deno KV gives at most ten values a read: up to 600 KiB. */
+/** Deno KV gives at most ten values a read of single keys: up to 600 KiB. */
 const KEYS_PER_READ = 10;
+/** Values that one read of a range gives: about a megabyte. */
+const RANGE_KEYS_MAX = 18;
 const READS_AT_ONCE = 4;
 
 /** Stands for a value that the database itself can't give any more. */
@@ -37,10 +39,7 @@ export class KvReader {
    * @throws {MomError} `closed`, or what the database's failure means.
    */
   async getMany(keys: readonly Deno.KvKey[]): Promise<ReadValue[]> {
-    const pieces: Promise<ReadValue[]>[] = [];
-    for (let at = 0; at < keys.length; at += KEYS_PER_READ) {
-      pieces.push(this.#piece(keys.slice(at, at + KEYS_PER_READ)));
-    }
+    const pieces = cut(keys).map((piece) => this.#piece(piece));
     // All are waited for, so that no rejection goes unseen.
     const results = await Promise.allSettled(pieces);
     return results.flatMap((result) => {
@@ -78,6 +77,9 @@ export class KvReader {
 
   async #read(keys: readonly Deno.KvKey[]): Promise<ReadValue[]> {
     try {
+      if (keys.length > 1 && lengthOfRun(keys, 0) === keys.length) {
+        return await this.#readRange(keys);
+      }
       const entries = await this.#kv.getMany(keys as Deno.KvKey[]);
       return entries.map((entry) => entry.value);
     } catch (error) {
@@ -89,4 +91,63 @@ export class KvReader {
       return values;
     }
   }
+
+  /**
+   * Keys that follow one another: as a range they cost a third of the time, for
+   * Deno KV reads each of `getMany()` as a range of its own.
+   */
+  async #readRange(keys: readonly Deno.KvKey[]): Promise<ReadValue[]> {
+    const prefix = keys[0].slice(0, -1);
+    const first = numberOf(keys[0])!;
+    const values: ReadValue[] = new Array(keys.length).fill(null);
+    const selector = {
+      start: keys[0],
+      end: [...prefix, first + keys.length],
+    };
+    const options = { limit: keys.length, batchSize: keys.length };
+    for await (const { key, value } of this.#kv.list(selector, options)) {
+      values[numberOf(key)! - first] = value;
+    }
+    return values;
+  }
+}
+
+/** In their order: ranges where keys follow one another, else a few at a time. */
+function cut(keys: readonly Deno.KvKey[]): Deno.KvKey[][] {
+  const pieces: Deno.KvKey[][] = [];
+  let singles: Deno.KvKey[] | null = null;
+  for (let at = 0; at < keys.length;) {
+    const length = Math.min(lengthOfRun(keys, at), RANGE_KEYS_MAX);
+    const piece = keys.slice(at, at + length);
+    at += length;
+    if (length === 1 && singles !== null && singles.length < KEYS_PER_READ) {
+      singles.push(...piece);
+      continue;
+    }
+    pieces.push(piece);
+    singles = length === 1 ? piece : null;
+  }
+  return pieces;
+}
+
+/** How many keys from `at` on differ by one each, in their last part only. */
+function lengthOfRun(keys: readonly Deno.KvKey[], at: number): number {
+  const first = keys[at];
+  const start = numberOf(first);
+  if (start === null) return 1;
+  let length = 1;
+  while (at + length < keys.length) {
+    const key = keys[at + length];
+    const isNext = numberOf(key) === start + length &&
+      key.length === first.length &&
+      first.every((part, i) => i === first.length - 1 || part === key[i]);
+    if (!isNext) break;
+    length++;
+  }
+  return length;
+}
+
+function numberOf(key: Deno.KvKey): number | null {
+  const last = key.at(-1);
+  return typeof last === "number" ? last : null;
 }

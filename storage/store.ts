@@ -80,7 +80,8 @@ export class Store {
   readonly isMemory: boolean;
 
   readonly #options: StoreOptions;
-  readonly #clock: Clock;
+  /** What time it goes by. */
+  readonly clock: Clock;
   readonly #place: StorePlace;
   readonly #space: Space | null;
   readonly #tables: Tables;
@@ -106,7 +107,7 @@ export class Store {
   ) {
     const { root, lists, tables } = opened;
     this.#options = options;
-    this.#clock = options.clock;
+    this.clock = options.clock;
     this.#place = place;
     this.#tables = tables;
     this.id = root.id;
@@ -189,7 +190,7 @@ export class Store {
   bytesOnDisk(): number {
     const folder = this.#place.folder;
     if (folder === null) return this.liveBytes;
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.clock.monotonicMs();
     if (nowMs - this.#filesBytesMs >= FILES_BYTES_EVERY_MS) {
       this.#filesBytesMs = nowMs;
       this.#filesBytes = filesBytes(folder);
@@ -411,11 +412,6 @@ export class Store {
     return this.#logReader.readCached(wants, maxBytes);
   }
 
-  /** Resolves in a later turn of the event loop: whoever reads much lets the others in. */
-  nextTurn(): Promise<void> {
-    return new Promise((resolve) => this.#clock.setTimer(0, resolve));
-  }
-
   /**
    * The body of an item whose `blob` is not `null`.
    *
@@ -463,7 +459,7 @@ export class Store {
       counters: last?.counters ?? root.counters,
       take: (table) => this.#take(table),
     }, {
-      clock: this.#clock,
+      clock: this.clock,
       cache: this.#cache,
       onSeal: () => this.#callOwner(),
       onGroup: (group) => this.#committer.push(group),
@@ -472,7 +468,7 @@ export class Store {
 
   #newCommitter(versionstamp: string): Committer {
     const { writer } = this.#place;
-    return new Committer(writer, this.#clock, versionstamp, this.#fold, {
+    return new Committer(writer, this.clock, versionstamp, this.#fold, {
       seal: () => this.#ledger.seal(),
       hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
       onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),

@@ -50,7 +50,7 @@ export type BrokerStore = Pick<
   | "commitSoon"
   | "committed"
   | "readInOrder"
-  | "nextTurn"
+  | "clock"
   | "readBlob"
   | "canAppend"
   | "bytesOnDisk"

@@ -31,8 +31,10 @@ import type { State } from "./state.ts";
 const READS_MAX = 4;
 /** What one read brings at most. */
 const READ_BYTES_MAX = 1024 * 1024;
-/** The same while others publish: they wait for as long as it takes to send it, and get their turn then. */
+/** The same while others publish: they wait for as long as it takes to send it. */
 const READ_BYTES_SHARED = 256 * 1024;
+/** How long whoever reads lets those go first who publish, at most. */
+const PAUSE_MS_MAX = 20;
 /** What one read brings at least, if there is that much. */
 const READ_BYTES_MIN = 64 * 1024;
 
@@ -50,8 +52,6 @@ export class CatchUp {
   readonly #line: Flow[] = [];
   readonly #reads = new Set<Promise<void>>();
   #isStopped = false;
-  /** How much had been appended when the last read began. */
-  #appends = 0;
 
   constructor(state: State) {
     this.#state = state;
@@ -131,14 +131,23 @@ export class CatchUp {
     // read was not asked for: it waits for the next one.
     const upTo = this.#state.store.position;
     const room = Math.min(flow.credit.left, flow.session.creditLeft);
-    const isShared = this.#areOthersPublishing();
-    const most = isShared ? READ_BYTES_SHARED : READ_BYTES_MAX;
+    const appended = this.#state.appendedBytes - flow.appendedBytes;
+    flow.appendedBytes += appended;
+    const most = appended > 0 ? READ_BYTES_SHARED : READ_BYTES_MAX;
     const bytes = Math.max(READ_BYTES_MIN, Math.min(most, room));
-    const results = this.#state.store.readCached(wants, bytes) ??
-      await this.#state.store.readInOrder(wants, bytes);
+    const { store } = this.#state;
+    const { clock } = store;
+    const beganMs = clock.monotonicMs();
+    const results = store.readCached(wants, bytes) ??
+      await store.readInOrder(wants, bytes);
     await this.#takeAll(flow, wants, results, upTo);
     this.#state.commits.finish();
-    if (isShared) await this.#state.store.nextTurn();
+    if (appended > 0) {
+      // Who is gaining on those who publish leaves them half of the time.
+      const tookMs = clock.monotonicMs() - beganMs;
+      const pauseMs = appended < bytes ? Math.min(tookMs, PAUSE_MS_MAX) : 0;
+      await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
+    }
     if (!this.#isUsable(flow) || flow.isBlocked) return false;
     if (this.#wants(flow).length > 0) {
       flow.isBlocked = results.length === 0;
@@ -146,13 +155,6 @@ export class CatchUp {
     }
     flow.isLive = true;
     return false;
-  }
-
-  #areOthersPublishing(): boolean {
-    const { appends } = this.#state;
-    const before = this.#appends;
-    this.#appends = appends;
-    return appends !== before;
   }
 
   async #takeAll(

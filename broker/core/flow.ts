@@ -77,6 +77,8 @@ export class Flow {
   confirm: { readonly serial: number; number: number } | null = null;
   /** In line for, or in, a catch-up. */
   isCatchingUp = false;
+  /** How many bytes had been published, to whatever topic, when it last read. */
+  appendedBytes = 0;
   /** What comes next does not fit into the credit that is left. */
   isBlocked = false;
   /** The commit that holds its last SUBSCRIBE: nothing is sent before that is on disk. */

@@ -289,7 +289,7 @@ export class Publishing {
     if (rest.sequence === message.firstSequence) rest.offset = base;
     else if (base !== rest.end) rest.offset = null;
     rest.end = base + count;
-    state.appends++;
+    state.appendedBytes += body.length;
     rest.sequence += count;
     rest.count -= count;
     rest.body = rest.body.subarray(body.length);

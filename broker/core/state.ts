@@ -37,8 +37,8 @@ export class State {
   readonly store: BrokerStore;
   readonly commits: Commits;
   readonly totals: Totals;
-  /** Batches appended since the start. */
-  appends = 0;
+  /** Bytes that were published since the start. */
+  appendedBytes = 0;
   readonly topics: Topics;
   readonly producers: Producers;
   readonly machines: Machines;

@@ -9,6 +9,12 @@
 import type { Kernel } from "./kernel.ts";
 import type { Part } from "./part.ts";
 
+/** From a key to before another. */
+interface Range {
+  readonly start: Deno.KvKey;
+  readonly end: Deno.KvKey;
+}
+
 interface Entry {
   readonly key: Deno.KvKey;
   readonly value: unknown;
@@ -88,7 +94,13 @@ export class SimDisk {
         await part.sleep(this.#readMs(), "getMany");
         return keys.map((key) => this.#read(key));
       },
-      list: ({ prefix }: { prefix: Deno.KvKey }) => this.#list(prefix, part),
+      list: (selector: { prefix: Deno.KvKey } | Range) =>
+        this.#list(
+          "prefix" in selector
+            ? () => this.#withPrefix(selector.prefix)
+            : () => this.#inRange(selector),
+          part,
+        ),
       atomic: () => this.#atomic(part),
       close: () => {},
     };
@@ -113,17 +125,31 @@ export class SimDisk {
   }
 
   async *#list(
-    prefix: Deno.KvKey,
+    find: () => Entry[],
     part: Part,
   ): AsyncGenerator<Deno.KvEntry<unknown>> {
     await part.sleep(this.#readMs(), "list");
+    for (const entry of find()) {
+      yield { ...entry, value: copyOf(entry.value) };
+    }
+  }
+
+  #withPrefix(prefix: Deno.KvKey): Entry[] {
     const found = [...this.#entries.values()].filter(({ key }) =>
       prefix.every((piece, i) => key[i] === piece)
     );
-    found.sort((one, other) => compare(one.key, other.key));
-    for (const entry of found) {
-      yield { ...entry, value: copyOf(entry.value) };
+    return found.sort((one, other) => compare(one.key, other.key));
+  }
+
+  /** Of keys that differ in their last part, a number. */
+  #inRange({ start, end }: Range): Entry[] {
+    const found: Entry[] = [];
+    const prefix = start.slice(0, -1);
+    for (let n = start.at(-1) as number; n < (end.at(-1) as number); n++) {
+      const entry = this.#entries.get(nameOf([...prefix, n]));
+      if (entry !== undefined) found.push(entry);
     }
+    return found;
   }
 
   #atomic(part: Part): unknown {

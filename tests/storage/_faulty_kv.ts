@@ -60,10 +60,23 @@ export class FaultyKv {
             return await target.getMany(keys);
           };
         }
+        if (name === "list") {
+          return (selector: Deno.KvListSelector, options: Deno.KvListOptions) =>
+            this.#list(target, selector, options);
+        }
         const value = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+  }
+
+  async *#list(
+    kv: Deno.Kv,
+    selector: Deno.KvListSelector,
+    options: Deno.KvListOptions,
+  ): AsyncGenerator<Deno.KvEntry<unknown>> {
+    await this.onRead();
+    yield* kv.list(selector, options);
   }
 
   #atomic(kv: Deno.Kv): Deno.AtomicOperation {

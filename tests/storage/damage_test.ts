@@ -148,7 +148,8 @@ Deno.test("what is committed while older values are read from the disk is not ta
     await store.committed();
   };
   const seen: number[] = [];
-  for (let next = 0; next < 5;) {
+  for (let reads = 0, next = 0; next < 5; reads++) {
+    assert.ok(reads < 5, `${reads} reads gave ${seen}`);
     for (const result of await store.readInOrder([{ log, next }], 1_000_000)) {
       assert.ok(!("damaged" in result), `damaged at ${result.base}`);
       seen.push(result.base);
