@@ -10,10 +10,11 @@
  */
 
 import { endWithPrograms } from "../process/program.ts";
+import { UsageError } from "../helpers/command_line.ts";
 import { benchCoordinator, coordinatorTable } from "./coordinator.ts";
 import { LiveStages } from "./live_stages.ts";
 import { readMachine, readVersions } from "./machine.ts";
-import { readOptions, USAGE, UsageError } from "./options.ts";
+import { readOptions, USAGE } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { ratiosOf, rowsOf } from "./row.ts";
 import { carryOut, planRun } from "./run.ts";

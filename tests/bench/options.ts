@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { parseFlags, toNumber, UsageError } from "../helpers/command_line.ts";
 
 /** The workloads, in the order in which they run. */
 export const WORKLOADS = [
@@ -51,52 +51,32 @@ export const USAGE = `usage: deno task bench [WORKLOAD…] [--size 100,1024] \
 workloads: ${WORKLOADS.join(", ")} (default: all)
 or: deno task bench coordinator [--seconds 5] [--repeat 3] [--json FILE]`;
 
-/** Wrong usage; its message names the flag, the value and the rule. */
-export class UsageError extends Error {}
-
 const SIZE_RANGE = [16, 1024 * 1024] as const;
 
 /** @throws {UsageError} */
 export function readOptions(args: readonly string[]): BenchOptions {
-  const { values, positionals } = parse(args);
-  const number = (flag: string, text: string, min: number, max: number) => {
-    const value = Number(text);
-    if (text !== "" && value >= min && value <= max) return value;
-    throw new UsageError(`--${flag} ${text}: must be from ${min} to ${max}`);
-  };
-  const names = positionals.length > 0 ? positionals : WORKLOADS;
+  const { values, operands } = parseFlags(args, {
+    size: { type: "string", default: "100,1024" },
+    seconds: { type: "string", default: "5" },
+    repeat: { type: "string", default: "3" },
+    peers: { type: "string" },
+    json: { type: "string" },
+    full: { type: "boolean" },
+  });
+  const names = operands.length > 0 ? operands : WORKLOADS;
   return {
     workloads: names.map((name) => oneOf("workload", name, WORKLOADS)),
     sizes: values.size.split(",").map((text) =>
-      Math.floor(number("size", text, ...SIZE_RANGE))
+      Math.floor(toNumber("size", text, ...SIZE_RANGE))
     ),
-    seconds: number("seconds", values.seconds, 0.1, 600),
-    repeat: Math.floor(number("repeat", values.repeat, 1, 100)),
-    peers: values.peers === ""
-      ? []
-      : values.peers.split(",").map((name) => oneOf("--peers", name, PEERS)),
+    seconds: toNumber("seconds", values.seconds, 0.1, 600),
+    repeat: Math.floor(toNumber("repeat", values.repeat, 1, 100)),
+    peers:
+      values.peers?.split(",").map((name) => oneOf("--peers", name, PEERS)) ??
+        [],
     json: values.json ?? null,
     isFull: values.full,
   };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        size: { type: "string", default: "100,1024" },
-        seconds: { type: "string", default: "5" },
-        repeat: { type: "string", default: "3" },
-        peers: { type: "string", default: "" },
-        json: { type: "string" },
-        full: { type: "boolean", default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : `${error}`);
-  }
 }
 
 function oneOf<T extends string>(

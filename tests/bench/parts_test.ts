@@ -7,7 +7,8 @@ import {
   timeOf,
   writerOf,
 } from "./body.ts";
-import { readOptions, UsageError, WORKLOADS } from "./options.ts";
+import { UsageError } from "../helpers/command_line.ts";
+import { readOptions, WORKLOADS } from "./options.ts";
 import { cpuSecondsIn, mebibytesIn } from "./process_usage.ts";
 import { progressLine } from "./progress.ts";
 import { countSyncs } from "./strace.ts";

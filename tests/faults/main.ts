@@ -28,8 +28,7 @@ function say(line: string): void {
 }
 
 /** `links` goes along with kills; the others are rounds of their own. */
-function toDisasters(text: string): DisasterKind[] {
-  const names = text.split(",").filter((name) => name !== "");
+function toDisasters(names: readonly string[]): DisasterKind[] {
   return names.filter((name) => name !== "links").map((name) => {
     const kind = DISASTERS.find((one) => one === name);
     if (kind !== undefined) return kind;
@@ -40,12 +39,12 @@ function toDisasters(text: string): DisasterKind[] {
 
 async function run(): Promise<number> {
   const values = readFlags(USAGE, {
-    coordinator: { type: "boolean", default: false },
+    coordinator: { type: "boolean" },
     rounds: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    "apps-too": { type: "boolean", default: false },
-    "apps-alive": { type: "boolean", default: false },
-    kinds: { type: "string", default: "" },
+    "apps-too": { type: "boolean" },
+    "apps-alive": { type: "boolean" },
+    kinds: { type: "string" },
     "rounds-per-stage": { type: "string", default: "10" },
   });
   const appsToo = values["apps-too"] ||
@@ -58,13 +57,14 @@ async function run(): Promise<number> {
   );
   const seed = numberFlag(USAGE, "seed", values.seed, 0);
   const perStage = values["rounds-per-stage"];
+  const kinds = values.kinds?.split(",") ?? [];
   try {
     if (values.coordinator) {
       await runCounters({ rounds, seed, onRound: say });
       say(`${rounds} counters: all exact`);
       return 0;
     }
-    const disasters = toDisasters(values.kinds);
+    const disasters = toDisasters(kinds);
     if (disasters.length > 0) {
       await runDisasters(disasters, { rounds, seed, onRound: say });
       say(
@@ -77,7 +77,7 @@ async function run(): Promise<number> {
       seed,
       roundsPerStage: numberFlag(USAGE, "rounds-per-stage", perStage, 1),
       appsToo,
-      links: values.kinds.split(",").includes("links"),
+      links: kinds.includes("links"),
       onRound: say,
     });
     say(

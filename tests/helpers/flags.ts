@@ -1,11 +1,17 @@
 /**
- * The flags of the commands beside the tests: wrong ones are named, with what there
- * is, and end with code 2.
+ * The flags of this process, where it is a command beside the tests: wrong ones are
+ * named, with what there is, and end it with code 2.
  *
  * @module
  */
 
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import {
+  type FlagOptions,
+  type FlagValues,
+  parseFlags,
+  toNumber,
+  UsageError,
+} from "./command_line.ts";
 
 /** Prints what there is, and ends: 0 if it was asked for. */
 function endWithUsage(usage: string, problem: string | null): never {
@@ -15,22 +21,30 @@ function endWithUsage(usage: string, problem: string | null): never {
   Deno.exit(problem === null ? 0 : 2);
 }
 
+function orEnd<T>(usage: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    endWithUsage(usage, error.message);
+  }
+}
+
 /**
  * Reads this process's flags.
  *
- * @param usage One line that names the command and its flags.
+ * @param usage Names the command and its flags.
  */
-export function readFlags<
-  const O extends NonNullable<ParseArgsConfig["options"]>,
->(usage: string, options: O) {
+export function readFlags<O extends FlagOptions>(
+  usage: string,
+  options: O,
+): FlagValues<O> {
   if (Deno.args.includes("--help")) endWithUsage(usage, null);
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    // Node's second sentence explains how to write a file name that begins with "-".
-    endWithUsage(usage, error.message.split(". ")[0]);
-  }
+  return orEnd(usage, () => {
+    const { values, operands } = parseFlags(Deno.args, options);
+    if (operands.length === 0) return values;
+    throw new UsageError(`${operands[0]}: takes flags only`);
+  });
 }
 
 /** A flag that is a number. */
@@ -40,7 +54,5 @@ export function numberFlag(
   text: string,
   min: number,
 ): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value >= min && value < Infinity) return value;
-  endWithUsage(usage, `--${name} is "${text}", expected a number from ${min}`);
+  return orEnd(usage, () => toNumber(name, text, min));
 }

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { numberFlag, readFlags } from "../helpers/flags.ts";
 import { simulate } from "./simulate.ts";
 
 function say(text: string): void {
@@ -18,19 +19,19 @@ function say(text: string): void {
 /** How many failures of a seed are told. */
 const SHOWN_MAX = 12;
 
-const flags = new Map<string, number>();
-for (let i = 0; i < Deno.args.length; i++) {
-  const name = Deno.args[i];
-  const value = Deno.args[i + 1];
-  if (value !== undefined && /^\d+$/.test(value)) {
-    flags.set(name, Number(value));
-    i++;
-  } else flags.set(name, 1);
-}
-const first = flags.get("--seed") ?? 1;
-const count = flags.get("--seeds") ?? 1;
-const isTold = flags.has("--told");
-const most = flags.get("--failures") ?? 5;
+const USAGE = "usage: deno task sim [--seeds 2000] [--seed 1] [--told] " +
+  "[--failures 5]";
+
+const flags = readFlags(USAGE, {
+  seed: { type: "string", default: "1" },
+  seeds: { type: "string", default: "1" },
+  told: { type: "boolean" },
+  failures: { type: "string", default: "5" },
+});
+const first = numberFlag(USAGE, "seed", flags.seed, 0);
+const count = numberFlag(USAGE, "seeds", flags.seeds, 1);
+const most = numberFlag(USAGE, "failures", flags.failures, 1);
+const isTold = flags.told;
 
 let failed = 0;
 let events = 0;

@@ -92,5 +92,5 @@ if (Deno.build.os === "linux") {
 Deno.test("compile ends with 2 at bad usage", async () => {
   const { code, lines } = await compile(["--colour"], {});
   assert.equal(code, 2);
-  assert.match(lines.join("\n"), /^error: Unknown option '--colour'/);
+  assert.match(lines.join("\n"), /^error: --colour: there is no such flag/);
 });

@@ -103,7 +103,9 @@ function toBuildError(
 ): BuildError {
   // Without a base binary nothing is wrong with the sources: one line tells.
   if (!/denort|base binary/i.test(error)) {
-    return new BuildError(`Cannot build ${name}: ${error.trim()}`);
+    // What follows an empty line is the compiler's own stack.
+    const [text] = error.trim().split("\n\n");
+    return new BuildError(`Cannot build ${name}: ${text}`);
   }
   const [reason = error] = /https?:[^\s)]*denort[^\s)]*/.exec(error) ?? [];
   const system = target ?? Deno.build.target;

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
+import { parseArgs } from "../../deps/cli.ts";
 import { build, BuildError } from "./compile.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname.slice(0, -1);
@@ -17,35 +17,45 @@ function write(stream: typeof Deno.stdout, text: string): void {
   stream.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
+class UsageError extends Error {}
+
+/** @throws {UsageError} */
 function readArgs() {
-  const text = { type: "string" } as const;
-  return parseArgs({
-    args: Deno.args,
-    options: {
-      target: text,
-      output: text,
-      "allow-net": text,
-      "allow-read": text,
-      "allow-write": text,
-      check: { type: "boolean", default: false },
+  const args = parseArgs(Deno.args, {
+    string: ["target", "output", "allow-net", "allow-read", "allow-write"],
+    boolean: ["check"],
+    unknown: (arg) => {
+      throw new UsageError(`${arg}: there is no such flag`);
     },
-  }).values;
+  });
+  const text = (name: string) => {
+    const value = args[name];
+    if (value === undefined) return undefined;
+    if (typeof value === "string" && value !== "") return value;
+    throw new UsageError(`--${name}: needs a value`);
+  };
+  return {
+    target: text("target"),
+    output: text("output"),
+    scope: {
+      net: text("allow-net"),
+      read: text("allow-read"),
+      write: text("allow-write"),
+    },
+    checkOnly: args.check === true,
+  };
 }
 
 async function run(args: ReturnType<typeof readArgs>): Promise<void> {
-  const { target, output } = args;
+  const { target, output, scope, checkOnly } = args;
   await build({
     root: ROOT,
     folder: output ??
       (target === undefined ? `${ROOT}/dist` : `${ROOT}/dist/${target}`),
     target,
-    scope: {
-      net: args["allow-net"],
-      read: args["allow-read"],
-      write: args["allow-write"],
-    },
+    scope,
     base: Deno.env.get("DENORT_BIN"),
-    checkOnly: args.check,
+    checkOnly,
     onLine: (line) => write(Deno.stdout, line),
   });
 }
@@ -54,7 +64,7 @@ let args: ReturnType<typeof readArgs>;
 try {
   args = readArgs();
 } catch (error) {
-  if (!(error instanceof TypeError)) throw error;
+  if (!(error instanceof UsageError)) throw error;
   write(Deno.stderr, `error: ${error.message}`);
   Deno.exit(2);
 }
