@@ -78,6 +78,8 @@ export class Committer {
   readonly #fold: Fold;
   readonly #hooks: CommitterHooks;
   readonly #groups: Group[] = [];
+  /** On disk, and nobody has been told. */
+  readonly #committed: Group[] = [];
   readonly #blobs: BlobWork[] = [];
   #waiters: Waiter[] = [];
   #serialDone = 0;
@@ -176,7 +178,7 @@ export class Committer {
     if (this.#failure !== null) return;
     this.#failure = error;
     this.#soonTimer?.cancel();
-    this.#groups.length = 0;
+    this.#groups.length = this.#committed.length = 0;
     for (const work of this.#blobs.splice(0)) work.reject(error);
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
     this.#hooks.onFailed(error);
@@ -200,6 +202,7 @@ export class Committer {
 
   get #hasWork(): boolean {
     if (this.#isWanted || this.#groups.length > 0) return true;
+    if (this.#committed.length > 0) return true;
     if (this.#blobs.length > 0) return true;
     return !this.#isClosing &&
       (this.#fold.isReady || this.#hooks.hasUpkeep());
@@ -219,6 +222,8 @@ export class Committer {
     if (this.#failure !== null) return false;
     const didBlob = await this.#stepBlob();
     if (didGroup || didBlob) return true;
+    // Nobody waits for what comes next: those who wait for a group go first.
+    if (this.#tellCommitted()) return true;
     if (this.#isClosing || !this.#fold.isReady) return false;
     await this.#commitFold();
     return true;
@@ -236,8 +241,21 @@ export class Committer {
     if (group.position > 0) await this.#commitGroup(group);
     if (this.#failure !== null) return false;
     this.#groups.shift();
-    this.#serialDone = group.serial;
-    group.onCommitted();
+    this.#committed.push(group);
+    return true;
+  }
+
+  /**
+   * Tells of what is on disk; whether there was anything. While commits follow one
+   * another that is done beside the next one: the disk does not wait for receipts
+   * and deliveries to be written.
+   */
+  #tellCommitted(): boolean {
+    if (this.#committed.length === 0) return false;
+    for (const group of this.#committed.splice(0)) {
+      this.#serialDone = group.serial;
+      group.onCommitted();
+    }
     this.#resolveWaiters();
     return true;
   }
@@ -332,7 +350,14 @@ export class Committer {
       key: OWNER_KEY as unknown as Deno.KvKey,
       versionstamp: this.#versionstamp,
     };
-    const result = await commitAtomic(this.#kv, [owner], mutations);
+    const commit = commitAtomic(this.#kv, [owner], mutations);
+    try {
+      this.#tellCommitted();
+    } catch (error) {
+      await Promise.allSettled([commit]);
+      throw error;
+    }
+    const result = await commit;
     if (result !== null) return;
     throw new MomError(
       "data_in_use",
