@@ -22,7 +22,11 @@ import { defaultDaemonAddress } from "../../program/folders.ts";
 import { checkToken } from "../../program/tokens.ts";
 import { networkDialer } from "../../transport/dial.ts";
 import { Calls } from "./calls.ts";
-import { Connection, type ConnectionOwner, USER_REF } from "./connection.ts";
+import {
+  Connection,
+  type ConnectionOwner,
+  USER_REF,
+} from "./connection/connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EventSource, type MomEvent } from "./events.ts";
 import type { Message } from "./message.ts";
@@ -41,9 +45,9 @@ import type {
   ReceiveOptions,
   SubscribeOptions,
 } from "./options.ts";
-import { Publisher } from "./publisher.ts";
-import type { Receipt } from "./receipts.ts";
-import { Receiver } from "./receiver.ts";
+import { Publisher } from "./publishing/publisher.ts";
+import type { Receipt } from "./publishing/receipts.ts";
+import { Receiver } from "./receiving/receiver.ts";
 import { TimeLimit } from "./time_limit.ts";
 import { toSubscribe } from "./to_subscribe.ts";
 import { topicName, TypedTopic } from "./typed_topic.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MomError } from "../../protocol/errors.ts";
+import { MomError } from "../../../protocol/errors.ts";
 import type { OutgoingBatch, TopicQueue } from "./topic_queue.ts";
 
 /**

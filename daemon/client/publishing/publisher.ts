@@ -9,23 +9,23 @@
  * @module
  */
 
-import { ATTRIBUTE } from "../../protocol/attributes.ts";
-import { cutBatch } from "../../protocol/batch.ts";
-import type { Clock } from "../../protocol/clock.ts";
-import { MomError } from "../../protocol/errors.ts";
-import { asMomError } from "../../protocol/handshake.ts";
-import { LIMITS } from "../../protocol/limits.ts";
+import { ATTRIBUTE } from "../../../protocol/attributes.ts";
+import { cutBatch } from "../../../protocol/batch.ts";
+import type { Clock } from "../../../protocol/clock.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { asMomError } from "../../../protocol/handshake.ts";
+import { LIMITS } from "../../../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
   type MessageNamed,
-} from "../../protocol/messages.ts";
-import type { Peer } from "../../protocol/peer.ts";
-import { checkTopic } from "../../protocol/topics.ts";
-import type { PendingBatch } from "../stream.ts";
-import type { Deadlines } from "./deadlines.ts";
+} from "../../../protocol/messages.ts";
+import type { Peer } from "../../../protocol/peer.ts";
+import { checkTopic } from "../../../protocol/topics.ts";
+import type { PendingBatch } from "../../stream.ts";
+import type { Deadlines } from "../deadlines.ts";
 import { giveUp, unknownOutcome } from "./giving_up.ts";
-import type { PublishOptions } from "./options.ts";
+import type { PublishOptions } from "../options.ts";
 import { DEFAULT_OPTIONS, readTerms } from "./publish_terms.ts";
 import {
   GroupCaller,
@@ -45,7 +45,7 @@ import {
   checkValues,
   topicName,
   TypedTopic,
-} from "./typed_topic.ts";
+} from "../typed_topic.ts";
 
 /** What a publisher stands on. */
 export interface PublisherOptions {

@@ -7,24 +7,24 @@
  * @module
  */
 
-import type { Clock, Timer } from "../../protocol/clock.ts";
-import { checkOffsets } from "../../protocol/deliver_check.ts";
-import { MomError } from "../../protocol/errors.ts";
-import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
+import type { Clock, Timer } from "../../../protocol/clock.ts";
+import { checkOffsets } from "../../../protocol/deliver_check.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { frameBytesMax, LIMITS } from "../../../protocol/limits.ts";
 import {
   type Deliver,
   type Message as WireMessage,
   OUTCOME,
   type Outcome,
-} from "../../protocol/messages.ts";
-import { decodeRecord } from "../../protocol/record.ts";
+} from "../../../protocol/messages.ts";
+import { decodeRecord } from "../../../protocol/record.ts";
 import { Acknowledger } from "./acknowledger.ts";
-import type { Deadlines } from "./deadlines.ts";
+import type { Deadlines } from "../deadlines.ts";
 import { FlowWindow } from "./flow_window.ts";
 import { InboundBatch, InboundQueue } from "./inbound.ts";
-import { type Headers, type Message, ReceivedMessage } from "./message.ts";
-import type { ReceiveManyOptions, ReceiveOptions } from "./options.ts";
-import type { SchemaResult, StandardSchema } from "./typed_topic.ts";
+import { type Headers, type Message, ReceivedMessage } from "../message.ts";
+import type { ReceiveManyOptions, ReceiveOptions } from "../options.ts";
+import type { SchemaResult, StandardSchema } from "../typed_topic.ts";
 import {
   collect,
   type Waiter,

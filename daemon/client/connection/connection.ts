@@ -6,23 +6,23 @@
  * @module
  */
 
-import type { AddressLike } from "../../protocol/address.ts";
-import { formatAddress } from "../../protocol/address.ts";
-import type { ByteStream, Dialer } from "../../protocol/byte_stream.ts";
-import type { Clock, Entropy, Timer } from "../../protocol/clock.ts";
-import { type ErrorCode, MomError } from "../../protocol/errors.ts";
-import { asMomError, connectPeer } from "../../protocol/handshake.ts";
-import { Heartbeats } from "../../protocol/heartbeats.ts";
-import { LIMITS } from "../../protocol/limits.ts";
+import type { AddressLike } from "../../../protocol/address.ts";
+import { formatAddress } from "../../../protocol/address.ts";
+import type { ByteStream, Dialer } from "../../../protocol/byte_stream.ts";
+import type { Clock, Entropy, Timer } from "../../../protocol/clock.ts";
+import { type ErrorCode, MomError } from "../../../protocol/errors.ts";
+import { asMomError, connectPeer } from "../../../protocol/handshake.ts";
+import { Heartbeats } from "../../../protocol/heartbeats.ts";
+import { LIMITS } from "../../../protocol/limits.ts";
 import type {
   Attached,
   ErrorMessage,
   Message,
   Welcome,
-} from "../../protocol/messages.ts";
-import type { Peer } from "../../protocol/peer.ts";
-import { findToken } from "../../program/tokens.ts";
-import type { EventSource } from "./events.ts";
+} from "../../../protocol/messages.ts";
+import type { Peer } from "../../../protocol/peer.ts";
+import { findToken } from "../../../program/tokens.ts";
+import type { EventSource } from "../events.ts";
 
 /** The number of the user on its connection (PROTOCOL 5.1). */
 export const USER_REF = 1;
