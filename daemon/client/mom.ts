@@ -22,11 +22,8 @@ import { defaultDaemonAddress } from "../../program/folders.ts";
 import { checkToken } from "../../program/tokens.ts";
 import { networkDialer } from "../../transport/dial.ts";
 import { Calls } from "./calls.ts";
-import {
-  Connection,
-  type ConnectionOwner,
-  USER_REF,
-} from "./connection/connection.ts";
+import { USER_REF } from "./connection/attaching.ts";
+import { Connection, type ConnectionOwner } from "./connection/connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { EventSource, type MomEvent } from "./events.ts";
 import type { Message } from "./message.ts";
