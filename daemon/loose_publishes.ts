@@ -13,7 +13,8 @@ import {
 } from "../protocol/messages.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import { type OutboxLink, tooLargeError } from "./outbox_link.ts";
-import { type PublishStream, refuse, type Waiter } from "./publish_stream.ts";
+import type { PublishStream } from "./publish_stream.ts";
+import { refuse, type Waiter } from "./publish_waiter.ts";
 
 /** What a publish takes in memory beside its batch. */
 const OVERHEAD_BYTES = 1024;

@@ -46,12 +46,9 @@ import { OutboxLosses } from "./outbox_losses.ts";
 import { OutboxSending } from "./outbox_sending.ts";
 import { OutboxStoring } from "./outbox_storing.ts";
 import { Pace } from "./pace.ts";
-import {
-  answer,
-  newTag,
-  type PublishStream,
-  type Waiter,
-} from "./publish_stream.ts";
+import { newTag } from "./publish_batch.ts";
+import type { PublishStream } from "./publish_stream.ts";
+import { answer, type Waiter } from "./publish_waiter.ts";
 import { type Producer, Producers } from "./producers.ts";
 
 export type { RejectedItem } from "./outbox_answers.ts";
@@ -285,7 +282,7 @@ export class Outbox {
 
   /** It was stored here before: the app has lost our answer. */
   #answerKnown(stream: PublishStream, waiter: Waiter): void {
-    const refusal = stream.refusalOf(waiter.first, waiter.last);
+    const refusal = stream.refusals.of(waiter.first, waiter.last);
     if (refusal !== null && waiter.wantsBroker) {
       return stream.answer(waiter, LEVEL.broker, null);
     }

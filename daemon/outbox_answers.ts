@@ -12,13 +12,9 @@ import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
 import type { OutboxLog } from "./outbox_log.ts";
 import type { Producer } from "./producers.ts";
-import {
-  type BatchTag,
-  itemOf,
-  type PublishStream,
-  refuse,
-} from "./publish_stream.ts";
-import type { PendingBatch } from "./stream.ts";
+import { itemOf, type TaggedBatch } from "./publish_batch.ts";
+import type { PublishStream } from "./publish_stream.ts";
+import { refuse } from "./publish_waiter.ts";
 
 /** What became a dead letter. */
 export interface RejectedItem {
@@ -88,7 +84,7 @@ export class OutboxAnswers {
   /** Refused for good after a receipt: a dead letter, told, and the drain goes on. */
   bury(
     stream: PublishStream,
-    batch: PendingBatch<BatchTag>,
+    batch: TaggedBatch,
     error: MomError,
   ): void {
     const { topic, producer } = stream;
@@ -148,7 +144,7 @@ export class OutboxAnswers {
   /** The broker has a batch, or it is a dead letter. */
   #done(
     stream: PublishStream,
-    batch: PendingBatch<BatchTag>,
+    batch: TaggedBatch,
     offset: number | null,
     error?: MomError,
   ): void {

@@ -10,14 +10,9 @@ import type { Base } from "./base.ts";
 import type { OutboxAnswers } from "./outbox_answers.ts";
 import { type OutboxLink, tooLargeError } from "./outbox_link.ts";
 import type { Pace } from "./pace.ts";
-import {
-  type BatchTag,
-  cutRanges,
-  itemOf,
-  type PublishStream,
-} from "./publish_stream.ts";
+import { cutRanges, itemOf, type TaggedBatch } from "./publish_batch.ts";
+import type { PublishStream } from "./publish_stream.ts";
 import type { Gate, Producer, Producers } from "./producers.ts";
-import type { PendingBatch } from "./stream.ts";
 
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
@@ -129,7 +124,7 @@ export class OutboxSending {
   #sendParts(
     stream: PublishStream,
     request: number,
-    batch: PendingBatch<BatchTag>,
+    batch: TaggedBatch,
   ): void {
     const { link, answers } = this.#context;
     const { fitting, tooLarge } = link.cut(batch.bytes);

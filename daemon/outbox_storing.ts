@@ -12,14 +12,9 @@ import type { OutboxItem } from "./outbox_item.ts";
 import type { OutboxLink } from "./outbox_link.ts";
 import type { OutboxLog } from "./outbox_log.ts";
 import type { Pace } from "./pace.ts";
-import {
-  answer,
-  type BatchTag,
-  itemOf,
-  type PublishStream,
-  type Waiter,
-} from "./publish_stream.ts";
-import type { PendingBatch } from "./stream.ts";
+import { itemOf, type TaggedBatch } from "./publish_batch.ts";
+import type { PublishStream } from "./publish_stream.ts";
+import { answer, type Waiter } from "./publish_waiter.ts";
 
 /** What it stands on. */
 export interface StoringContext {
@@ -35,7 +30,7 @@ export interface StoringContext {
 /** A batch and whose it is. */
 export type StreamBatch = [
   stream: PublishStream,
-  batch: PendingBatch<BatchTag>,
+  batch: TaggedBatch,
 ];
 
 /** Takes publishes to the outbox. */
@@ -138,7 +133,7 @@ export class OutboxStoring {
     if (!this.#context.link.isUp) this.letGo(all);
   }
 
-  #storeSent(stream: PublishStream, batch: PendingBatch<BatchTag>): void {
+  #storeSent(stream: PublishStream, batch: TaggedBatch): void {
     const { log, onStored } = this.#context;
     const { tag } = batch;
     tag.isStored = true;
