@@ -10,83 +10,57 @@ import {
   pathSetting,
   switchFlag,
 } from "../program/common_settings.ts";
-import { runCommand } from "../program/command.ts";
-import { backupSpec, restoreSpec } from "../program/data_commands.ts";
+import { type Commands, runCommand } from "../program/command.ts";
+import { dataCommands } from "../program/data_commands.ts";
 import { brokerDataFolder, toAbsoluteData } from "../program/folders.ts";
-import type { Host } from "../program/host.ts";
 import type { ProgramSpec } from "../program/program_spec.ts";
-import type { ParseArguments } from "../program/settings.ts";
 import { commandBackup, commandRestore } from "../storage/store_commands.ts";
 import { purgeOffline } from "./offline.ts";
 
-const COMMAND = "deno task broker";
 const data = dataSetting("$XDG_STATE_HOME/mom/broker");
 
-const BACKUP = backupSpec(COMMAND, { data });
-const RESTORE = restoreSpec(COMMAND, { data });
-const PURGE: ProgramSpec = {
-  command: `${COMMAND} purge`,
+const PURGE_SETTINGS = v.object({
+  data,
+  topic: pathSetting("The messages of this topic", "TOPIC"),
+  user: pathSetting("What waits for this user", "NAME@MACHINE"),
+  all: switchFlag("The messages of all topics"),
+});
+const PURGE: ProgramSpec<typeof PURGE_SETTINGS> = {
+  command: "deno task broker purge",
   summary: "Removes stored messages. The broker must not be running; a " +
     "program that runs one calls broker.purge().",
-  settings: v.object({
-    data,
-    topic: pathSetting("The messages of this topic", "TOPIC"),
-    user: pathSetting("What waits for this user", "NAME@MACHINE"),
-    all: switchFlag("The messages of all topics"),
-  }),
+  settings: PURGE_SETTINGS,
 };
 
-/** Their names. */
-export const BROKER_COMMANDS = ["backup", "restore", "purge"] as const;
-
-/** Runs a command. */
-export async function runBrokerCommand(
-  name: string,
-  host: Host,
-  parse: ParseArguments,
-): Promise<void> {
-  const base = { host, parse };
-  if (name === "backup") {
-    await runCommand({
-      ...base,
-      spec: BACKUP,
-      run: (given) => commandBackup(placed(given)),
-    });
-  } else if (name === "restore") {
-    await runCommand({
-      ...base,
-      spec: RESTORE,
-      run: (given) => commandRestore(placed(given)),
-    });
-  } else {
-    await runCommand({
-      ...base,
+/** What each of them does. */
+export const BROKER_COMMANDS: Commands = {
+  ...dataCommands({
+    role: "broker",
+    where: { data },
+    folderOf: ({ data }) => data ?? brokerDataFolder(),
+    backup: commandBackup,
+    restore: commandRestore,
+  }),
+  purge: (place) =>
+    runCommand({
+      ...place,
       spec: PURGE,
       misuse: misuseOfPurge,
-      run: (given) => commandPurge(placed(given)),
-    });
-  }
-}
+      run: commandPurge,
+    }),
+};
 
-function placed<T extends { data?: string | undefined }>(
-  given: T,
-): T & { data: string; role: "broker" } {
-  const folder = toAbsoluteData(given.data ?? brokerDataFolder());
-  return { ...given, data: folder, role: "broker" };
-}
+type PurgeSettings = v.InferOutput<typeof PURGE_SETTINGS>;
 
-function misuseOfPurge(
-  { topic, user, all }: { topic?: string; user?: string; all?: boolean },
-): string | null {
-  const named = [topic !== undefined, user !== undefined, all === true];
+function misuseOfPurge({ topic, user, all }: PurgeSettings): string | null {
+  const named = [topic !== undefined, user !== undefined, all];
   if (named.filter((each) => each).length === 1) return null;
   return "Cannot purge: name exactly one of --topic, --user and --all";
 }
 
-async function commandPurge(
-  given: { data: string; topic?: string; user?: string; all?: boolean },
-): Promise<string> {
-  const { removed, dropped } = await purgeOffline(given.data, given);
-  return `purged ${given.data}: ${removed} messages removed, ` +
+async function commandPurge(given: PurgeSettings): Promise<string> {
+  const folder = toAbsoluteData(given.data ?? brokerDataFolder());
+  const { removed, dropped } = await purgeOffline(folder, given);
+  return `purged ${folder}: ${removed} messages removed, ` +
     `${dropped} that waited for a subscription dropped`;
 }

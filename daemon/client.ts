@@ -15,7 +15,7 @@ export type {
   ReceiveOptions,
   SubscribeOptions,
 } from "./client/options.ts";
-export type { Receipt } from "./client/receipts.ts";
+export type { Receipt } from "./client/publishing/receipts.ts";
 export type {
   SchemaIssue,
   SchemaResult,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ByteStream, Dialer } from "../protocol/byte_stream.ts";
+import type { Dialer } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy, Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { connectPeer } from "../protocol/handshake.ts";
@@ -15,6 +15,7 @@ import type { Message, Welcome } from "../protocol/messages.ts";
 import type { Peer } from "../protocol/peer.ts";
 import type { Logger } from "../program/log.ts";
 import type { LinkStatus } from "../program/status.ts";
+import { dialInTime } from "../transport/dial_in_time.ts";
 
 /** What a link stands on. */
 export interface LinkOptions {
@@ -144,10 +145,14 @@ export class Link {
 
   /** One connection, from the first byte to its end. */
   async #connect(): Promise<void> {
-    const { address, clock, entropy, logger } = this.#options;
+    const { address, clock, entropy, dialer, logger } = this.#options;
     this.#set("connecting");
     const token = await this.#options.token();
-    const stream = await this.#dial();
+    const stream = await dialInTime(dialer, address, {
+      clock,
+      signal: this.#abort.signal,
+      code: "broker_unavailable",
+    });
     const { peer, done } = await connectPeer(stream, {
       clock,
       entropy,
@@ -175,24 +180,6 @@ export class Link {
     this.#firstTry.resolve();
     if (this.#abort.signal.aborted) await peer.close();
     await done;
-  }
-
-  async #dial(): Promise<ByteStream> {
-    const { dialer, address, clock } = this.#options;
-    const late = new AbortController();
-    const timer = clock.setTimer(LIMITS.helloMs, () =>
-      late.abort(
-        new MomError(
-          "broker_unavailable",
-          `Cannot connect to "${address}": no answer within ${LIMITS.helloMs} ms`,
-        ),
-      ));
-    try {
-      const signal = AbortSignal.any([this.#abort.signal, late.signal]);
-      return await dialer.dial(address, { signal });
-    } finally {
-      timer.cancel();
-    }
   }
 
   #down(reason: MomError | null): void {

@@ -10,7 +10,8 @@ import type { OutboxItem } from "./outbox_item.ts";
 import type { OutboxLink } from "./outbox_link.ts";
 import type { OutboxLog } from "./outbox_log.ts";
 import type { Pace } from "./pace.ts";
-import { newTag, type PublishStream } from "./publish_stream.ts";
+import { newTag } from "./publish_batch.ts";
+import type { PublishStream } from "./publish_stream.ts";
 import type { Producers } from "./producers.ts";
 
 /** Bytes of the outbox that may be on their way to the broker at a time. */

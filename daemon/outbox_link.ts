@@ -6,6 +6,7 @@
  */
 
 import { withRemaining } from "../protocol/attributes.ts";
+import { MomError } from "../protocol/errors.ts";
 import { frameBytesMax, LIMITS } from "../protocol/limits.ts";
 import { cutFitting, findTooLarge } from "../protocol/publish_check.ts";
 import type { Port } from "./app_binding.ts";
@@ -111,4 +112,15 @@ export class OutboxLink {
   sendEnded(request: number, { id: producer }: Producer): void {
     this.#port?.send({ type: "ENDED", request, producer });
   }
+}
+
+/** The broker takes less than this daemon. */
+export function tooLargeError(
+  { topic }: PublishStream,
+  batch: Uint8Array,
+): MomError {
+  return new MomError(
+    "message_too_large",
+    `Cannot publish to "${topic}": ${batch.length} bytes are more than the broker takes`,
+  );
 }

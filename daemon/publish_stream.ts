@@ -6,100 +6,23 @@
  * @module
  */
 
-import { type ErrorCode, isErrorCode, MomError } from "../protocol/errors.ts";
+import type { MomError } from "../protocol/errors.ts";
 import { LEVEL } from "../protocol/messages.ts";
 import type { Store } from "../storage/store.ts";
-import type { Port } from "./app_binding.ts";
 import type { Saveable } from "./commits.ts";
 import type { OutboxItem } from "./outbox_item.ts";
 import type { Producer } from "./producers.ts";
-import { type PendingBatch, ProducerStream } from "./stream.ts";
+import {
+  type BatchPart,
+  type BatchTag,
+  cutRanges,
+  type Sequences,
+  type TaggedBatch,
+} from "./publish_batch.ts";
+import { answer, refuse, type Waiter } from "./publish_waiter.ts";
+import { Refusals, type RefusedFields } from "./refusals.ts";
+import { ProducerStream } from "./stream.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
-
-/** Which records of a stream. */
-export interface Sequences {
-  readonly firstSequence: number;
-  readonly count: number;
-}
-
-/** An app's PUBLISH that has no final answer. */
-export interface Waiter {
-  readonly port: Port;
-  readonly request: number;
-  /** First and last sequence that the request is about. */
-  readonly first: number;
-  readonly last: number;
-  readonly wantsBroker: boolean;
-}
-
-/** What goes with a batch on its way to the broker. */
-export interface BatchTag {
-  waiters: Waiter[];
-  /** What its app said of `previous`. */
-  readonly previous: number;
-  /** Rises with every batch that came from an app: their order over all topics. */
-  readonly order: number;
-  /** When it expires in this store's steady time, or `null`. */
-  readonly deadlineMs: number | null;
-  /** Whether it goes, or has gone, to the outbox. */
-  isStored: boolean;
-  /** Where its pieces lie in the outbox's log. */
-  stored: [from: number, to: number][];
-  /** Whether it has left its sender with the link: the next drain finds it. */
-  isDetached: boolean;
-  /** Whether the broker has it, or refused it for good. */
-  isDone: boolean;
-}
-
-/** A tag for a batch that has gone nowhere yet, or was read from the outbox. */
-export function newTag(
-  item: OutboxItem,
-  waiters: Waiter[],
-  order: number,
-  stored?: [from: number, to: number],
-): BatchTag {
-  return {
-    waiters,
-    previous: item.previous,
-    order,
-    deadlineMs: item.deadlineMs,
-    isStored: stored !== undefined,
-    stored: stored === undefined ? [] : [stored],
-    isDetached: false,
-    isDone: false,
-  };
-}
-
-/** A batch as the outbox keeps it. */
-export function itemOf(
-  stream: PublishStream,
-  batch: PendingBatch<BatchTag>,
-): OutboxItem {
-  return {
-    producer: stream.producer.id,
-    topic: stream.topic,
-    previous: batch.tag.previous,
-    firstSequence: batch.firstSequence,
-    count: batch.count,
-    attributes: batch.attributes,
-    deadlineMs: batch.tag.deadlineMs,
-    batch: batch.bytes,
-  };
-}
-
-/** Answers an app's PUBLISH with RECEIPT. */
-export function answer(
-  waiter: Waiter,
-  level: 0 | 1,
-  offset: number | null,
-): void {
-  waiter.port.send({ type: "RECEIPT", request: waiter.request, level, offset });
-}
-
-/** Answers an app's PUBLISH with ERROR. */
-export function refuse(waiter: Waiter, error: MomError): void {
-  waiter.port.refuse(error, waiter.request);
-}
 
 type StreamEntry = [
   producer: Uint8Array,
@@ -107,28 +30,16 @@ type StreamEntry = [
   storedLast: number,
   user: string,
   /** Missing in what was written before there were any. */
-  refused: (number | string)[],
+  refused: RefusedFields,
 ];
-
-/** Sequences that the broker refused for good after a receipt. */
-interface Refused {
-  readonly first: number;
-  readonly last: number;
-  readonly error: MomError;
-  /** Whether it had a receipt by then. */
-  readonly isStored: boolean;
-}
-
-/** More than an app can have under way: older ones have been told. */
-const REFUSED_MAX = 4_096;
-/** So many of them are kept on the disk. */
-const REFUSED_KEPT = 64;
 
 /** One (producer, topic). */
 export class PublishStream implements Saveable {
   readonly key: number;
   readonly producer: Producer;
   readonly topic: string;
+  /** What was refused for good. */
+  readonly refusals: Refusals;
   /** Last sequence that was committed to the outbox; kept after draining. */
   storedLast = 0;
   /** Last sequence of the outbox that the broker has, or refused for good. */
@@ -146,12 +57,12 @@ export class PublishStream implements Saveable {
   #isStored = false;
   /** The last sequence that the broker is known to have had, and in which epoch. */
   #had = { last: 0, epoch: 0 };
-  #refused: Refused[] = [];
 
   constructor(key: number, producer: Producer, topic: string) {
     this.key = key;
     this.producer = producer;
     this.topic = topic;
+    this.refusals = new Refusals(topic);
   }
 
   /** A stream as it was stored; `producerOf` finds or makes its producer. */
@@ -167,7 +78,7 @@ export class PublishStream implements Saveable {
     stream.storedLast = last;
     stream.drainedLast = last;
     stream.#isStored = true;
-    stream.#refused = readRefused(topic, refused);
+    stream.refusals.load(refused);
     return stream;
   }
 
@@ -180,12 +91,7 @@ export class PublishStream implements Saveable {
         this.topic,
         this.storedLast,
         this.producer.user,
-        this.#refused.filter(({ isStored }) => isStored).slice(-REFUSED_KEPT)
-          .flatMap(({ first, last, error }) => [
-            first,
-            last,
-            error.code,
-          ]),
+        this.refusals.toFields(),
       ];
       store.put(TABLE.streams, this.key, encodeEntry(entry));
     } else if (this.#isStored) store.delete(TABLE.streams, this.key);
@@ -263,7 +169,7 @@ export class PublishStream implements Saveable {
   }
 
   /** Takes a batch out that was refused, or is its app's to send again. */
-  giveUp(request: number): PendingBatch<BatchTag> | null {
+  giveUp(request: number): TaggedBatch | null {
     const batch = this.sender.refused(request);
     if (batch !== null && !batch.tag.isStored) this.unstored--;
     return batch;
@@ -289,7 +195,7 @@ export class PublishStream implements Saveable {
    * @param parts What it takes, in order; at least one.
    */
   replace(
-    { request, firstSequence, attributes, tag }: PendingBatch<BatchTag>,
+    { request, firstSequence, attributes, tag }: TaggedBatch,
     parts: readonly BatchPart[],
   ): void {
     const last = parts.length - 1;
@@ -317,7 +223,7 @@ export class PublishStream implements Saveable {
 
   /** A batch has its final answer: whoever waits for it is told. */
   finish(
-    batch: PendingBatch<BatchTag>,
+    batch: TaggedBatch,
     offset: number | null,
     error?: MomError,
   ): void {
@@ -334,40 +240,22 @@ export class PublishStream implements Saveable {
     else this.unstored--;
   }
 
-  /** Why something of `first` to `last` was refused for good; `null` if nothing was. */
-  refusalOf(first: number, last: number): MomError | null {
-    const refused = this.#refused.find((one) =>
-      one.first <= last && first <= one.last
-    );
-    if (refused === undefined) return null;
-    const { error } = refused;
-    if (refused.first <= first && last <= refused.last) return error;
-    // What went together is answered together.
-    return new MomError(
-      "outcome_unknown",
-      `Part of a publish to "${this.topic}" was refused: ${error.code}`,
-      { cause: error },
-    );
-  }
-
-  #refusedIn({ first, last }: Waiter): Refused[] {
-    if (this.#refused.length === 0) return [];
-    return this.#refused.filter((one) =>
-      one.first <= last && first <= one.last
-    );
-  }
-
   /** It is on this disk: told, but where only a part is and the rest is to be told with it. */
   answerStored(waiter: Waiter): void {
-    if (waiter.wantsBroker && this.#refusedIn(waiter).length > 0) return;
+    if (
+      waiter.wantsBroker &&
+      this.refusals.in(waiter.first, waiter.last).length > 0
+    ) {
+      return;
+    }
     this.answer(waiter, LEVEL.daemon, null);
   }
 
   /** Answers with a receipt, or with what of the publish was refused as too large. */
   answer(waiter: Waiter, level: 0 | 1, offset: number | null): void {
-    const refused = this.#refusedIn(waiter);
+    const refused = this.refusals.in(waiter.first, waiter.last);
     if (refused.length === 0) return answer(waiter, level, offset);
-    const refusal = this.refusalOf(waiter.first, waiter.last)!;
+    const refusal = this.refusals.of(waiter.first, waiter.last)!;
     const isPart = refusal.cause !== undefined &&
       refused.every(({ error }) => error.code === "message_too_large");
     if (!isPart) return refuse(waiter, refusal);
@@ -387,9 +275,7 @@ export class PublishStream implements Saveable {
 
   /** A batch was refused for good that was answered already, or is part of another. */
   noteRefused(batch: Sequences, error: MomError, isStored = true): void {
-    const { firstSequence: first, count } = batch;
-    this.#refused.push({ first, last: first + count - 1, error, isStored });
-    if (this.#refused.length > REFUSED_MAX) this.#refused.shift();
+    this.refusals.add(batch, error, isStored);
   }
 
   /** The broker has it, or it will not come. */
@@ -419,47 +305,4 @@ export class PublishStream implements Saveable {
     this.outboxWaiters.sort((a, b) => a.last - b.last);
     this.sender = new ProducerStream();
   }
-}
-
-/** A part of a batch: `index` is that of its first record. */
-export interface BatchPart {
-  readonly index: number;
-  readonly count: number;
-  readonly bytes: Uint8Array;
-}
-
-type Ranges = [from: number, to: number][];
-
-/** The places from the one with `index` on, `count` of them. */
-export function cutRanges(
-  ranges: Ranges,
-  index: number,
-  count: number,
-): Ranges {
-  const cut: Ranges = [];
-  let at = -index;
-  for (const [from, to] of ranges) {
-    const a = Math.max(from, from - at);
-    const b = Math.min(to, from - at + count);
-    if (a < b) cut.push([a, b]);
-    at += to - from;
-  }
-  return cut;
-}
-
-function readRefused(
-  topic: string,
-  flat: readonly (number | string)[],
-): Refused[] {
-  const refused: Refused[] = [];
-  for (let i = 0; i < flat.length; i += 3) {
-    const [first, last, code] = flat.slice(i, i + 3);
-    const error = new MomError(
-      isErrorCode(`${code}`) ? `${code}` as ErrorCode : "internal",
-      `Cannot publish to "${topic}": the broker refused it for good`,
-    );
-    const span = { first: Number(first), last: Number(last) };
-    refused.push({ ...span, error, isStored: true });
-  }
-  return refused;
 }

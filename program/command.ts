@@ -12,20 +12,28 @@
  */
 
 import type * as v from "../deps/valibot.ts";
-import { MomError } from "../protocol/errors.ts";
+import { exitAfter, exitMisused, settingsOrExit } from "./exit.ts";
 import type { Host } from "./host.ts";
 import type { ProgramSpec, SettingsSchema } from "./program_spec.ts";
-import { settingsOrExit, toErrorLine } from "./run.ts";
 import type { ParseArguments } from "./settings.ts";
 
-/** A command. */
-export interface CommandOptions<S extends SettingsSchema> {
-  /** What it is called and can be told. */
-  readonly spec: ProgramSpec<S>;
+/** What a command runs in. */
+export interface CommandPlace {
+  /** The process; its arguments without the command's name. */
+  readonly host: Host;
   /** Splits the command line. */
   readonly parse: ParseArguments;
-  /** The process it runs in; its arguments without the command's name. */
-  readonly host: Host;
+}
+
+/** A program's commands by name. Each ends the process. */
+export type Commands = Readonly<
+  Record<string, (place: CommandPlace) => Promise<void>>
+>;
+
+/** A command. */
+export interface CommandOptions<S extends SettingsSchema> extends CommandPlace {
+  /** What it is called and can be told. */
+  readonly spec: ProgramSpec<S>;
   /** What is wrong with settings that each are right, or `null`. @default {nothing} */
   misuse?(settings: v.InferOutput<S>): string | null;
   /** Does it. Gives the line to print. */
@@ -40,26 +48,25 @@ export async function runCommand<S extends SettingsSchema>(
   const settings = settingsOrExit(options);
   if (settings === null) return;
   const misuse = options.misuse?.(settings) ?? null;
-  if (misuse !== null) {
-    host.writeError(toErrorLine(new MomError("option_invalid", misuse)));
-    return host.exit(2);
-  }
+  if (misuse !== null) return exitMisused(host, misuse);
   host.hideFiles();
-  try {
+  await exitAfter(host, async () => {
     host.writeOutput(`${await options.run(settings)}\n`);
-    host.exit(0);
-  } catch (error) {
-    host.writeError(toErrorLine(error));
-    host.exit(1);
-  }
+  });
 }
 
-/** Tells a command from a program's own arguments: its name comes first. */
-export function splitCommand(
-  host: Host,
-  names: readonly string[],
-): { name: string; host: Host } | null {
+/**
+ * Runs the command whose name comes first on the command line, to its end.
+ *
+ * @returns Whether there was one; else the arguments are the program's own.
+ */
+export async function runIfCommand(
+  commands: Commands,
+  { host, parse }: CommandPlace,
+): Promise<boolean> {
   const [name, ...args] = host.args;
-  if (name === undefined || !names.includes(name)) return null;
-  return { name, host: Object.create(host, { args: { value: args } }) };
+  if (name === undefined || !Object.hasOwn(commands, name)) return false;
+  const rest: Host = Object.create(host, { args: { value: args } });
+  await commands[name]!({ host: rest, parse });
+  return true;
 }

@@ -15,11 +15,10 @@
 import type * as v from "../deps/valibot.ts";
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import { type FormatVersions, versionLine } from "./build.ts";
+import { type SettingsOptions, settingsOrExit, toErrorLine } from "./exit.ts";
 import type { EndSignal, Host } from "./host.ts";
 import { createLogger, type Logger, type LogLevel } from "./log.ts";
-import type { ProgramSpec, SettingsSchema } from "./program_spec.ts";
-import { type ParseArguments, readSettings } from "./settings.ts";
+import type { SettingsSchema } from "./program_spec.ts";
 
 /** A second signal counts when it comes so long after the first. */
 export const SECOND_SIGNAL_MS = 500;
@@ -44,17 +43,10 @@ export interface RunningProgram {
 }
 
 /** What makes a program. */
-export interface RunProgramOptions<S extends SettingsSchema> {
+export interface RunProgramOptions<S extends SettingsSchema>
+  extends SettingsOptions<S> {
   /** What it is: `broker`, `daemon`. */
   role: string;
-  /** What it is called and can be told. */
-  spec: ProgramSpec<S>;
-  /** Splits the command line. */
-  parse: ParseArguments;
-  /** The process it runs in. */
-  host: Host;
-  /** Versions of what it keeps, for `--version`. */
-  formats?: FormatVersions;
   /** Starts it; it listens when this resolves. */
   start(
     settings: v.InferOutput<S>,
@@ -68,49 +60,6 @@ export async function runProgram<S extends SettingsSchema>(
 ): Promise<void> {
   const settings = settingsOrExit(options);
   if (settings !== null) await live(options, settings);
-}
-
-/**
- * A program's settings; or `null` when there is nothing to run, because help or
- * version were asked for or the usage is bad: then all is printed and
- * `host.exit` called.
- */
-export function settingsOrExit<S extends SettingsSchema>(
-  options: Pick<
-    RunProgramOptions<S>,
-    "host" | "spec" | "parse" | "formats"
-  >,
-): v.InferOutput<S> | null {
-  const { host, spec, parse } = options;
-  const { args, environment } = host;
-  const result = readSettings(spec, { args, environment, parse });
-  switch (result.kind) {
-    case "run":
-      return result.settings;
-    case "help":
-      host.writeOutput(result.text);
-      host.exit(0);
-      return null;
-    case "version":
-      host.writeOutput(`${versionLine(options.formats)}\n`);
-      host.exit(0);
-      return null;
-    case "bad_usage": {
-      const error = new MomError("option_invalid", result.message);
-      host.writeError(toErrorLine(error));
-      host.exit(2);
-      return null;
-    }
-    default:
-      return result satisfies never;
-  }
-}
-
-/** `error: CODE message`, on one line. */
-export function toErrorLine(error: unknown): string {
-  const code = error instanceof MomError ? error.code : "internal";
-  const message = error instanceof Error ? error.message : String(error);
-  return `error: ${code} ${message.replace(/\s*[\r\n]+\s*/g, " ")}\n`;
 }
 
 async function live<S extends SettingsSchema>(

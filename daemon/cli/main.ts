@@ -5,8 +5,8 @@
  */
 
 import { parseArgs } from "../../deps/cli.ts";
+import { exitAfter, settingsOrExit } from "../../program/exit.ts";
 import { type Host, processHost } from "../../program/host.ts";
-import { settingsOrExit, toErrorLine } from "../../program/run.ts";
 import { readTokenFile } from "../../program/tokens.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { Mom } from "../client.ts";
@@ -21,15 +21,7 @@ const settings = settingsOrExit({
   spec: SHELL_PROGRAM,
   parse: (args, options) => parseArgs(args, options),
 });
-if (settings !== null) {
-  try {
-    await live(settings);
-    host.exit(0);
-  } catch (error) {
-    host.writeError(toErrorLine(error));
-    host.exit(1);
-  }
-}
+if (settings !== null) await exitAfter(host, () => live(settings));
 
 async function live(
   { name, daemon, tokenFile }: NonNullable<typeof settings>,

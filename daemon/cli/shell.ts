@@ -4,7 +4,7 @@
  * @module
  */
 
-import { toErrorLine } from "../../program/run.ts";
+import { toErrorLine } from "../../program/exit.ts";
 import {
   parseShellLine,
   SHELL_HELP,

@@ -1,30 +1,17 @@
 /**
- * `Mom`: an app's handle on its user. What it does lies in its parts; here they
- * are put together, and here a handle begins and ends.
+ * `Mom`: an app's handle on its user, as apps see it. Here is what its methods
+ * promise; how that is kept lies in the parts of a {@linkcode Handle}.
  *
  * @module
  */
 
 import { parseAddress } from "../../protocol/address.ts";
 import { MomError } from "../../protocol/errors.ts";
-import { systemClock, systemEntropy } from "../../protocol/clock.ts";
-import type { Clock } from "../../protocol/clock.ts";
-import { LIMITS } from "../../protocol/limits.ts";
-import type {
-  Attached,
-  Message as WireMessage,
-  Welcome,
-} from "../../protocol/messages.ts";
 import { checkName } from "../../protocol/names.ts";
-import type { Peer } from "../../protocol/peer.ts";
 import { checkFilter } from "../../protocol/topics.ts";
-import { defaultDaemonAddress } from "../../program/folders.ts";
 import { checkToken } from "../../program/tokens.ts";
-import { networkDialer } from "../../transport/dial.ts";
-import { Calls } from "./calls.ts";
-import { Connection, type ConnectionOwner, USER_REF } from "./connection.ts";
-import { Deadlines } from "./deadlines.ts";
-import { EventSource, type MomEvent } from "./events.ts";
+import type { MomEvent } from "./events.ts";
+import { Handle } from "./handle.ts";
 import type { Message } from "./message.ts";
 import {
   checkReceiveManyOptions,
@@ -32,7 +19,6 @@ import {
   type ConnectSettings,
   readConnectOptions,
   readSubscribeOptions,
-  type SubscribeSettings,
 } from "./option_checks.ts";
 import type {
   ConnectOptions,
@@ -41,11 +27,9 @@ import type {
   ReceiveOptions,
   SubscribeOptions,
 } from "./options.ts";
-import { Publisher } from "./publisher.ts";
-import type { Receipt } from "./receipts.ts";
-import { Receiver } from "./receiver.ts";
-import { TimeLimit } from "./time_limit.ts";
-import { toSubscribe } from "./to_subscribe.ts";
+import type { Publisher } from "./publishing/publisher.ts";
+import type { Receipt } from "./publishing/receipts.ts";
+import type { Receiver } from "./receiving/receiver.ts";
 import { topicName, TypedTopic } from "./typed_topic.ts";
 
 /** Only this module makes handles. */
@@ -75,28 +59,12 @@ const MAKE = Symbol("make");
  * ```
  */
 export class Mom implements AsyncDisposable {
-  readonly #clock: Clock;
-  readonly #deadlines: Deadlines;
-  readonly #events = new EventSource();
+  readonly #settings: ConnectSettings;
+  readonly #handle: Handle;
   readonly #publisher: Publisher;
   readonly #receiver: Receiver;
-  readonly #calls: Calls;
-  readonly #connection: Connection;
-  readonly #name: string;
-  readonly #settings: ConnectSettings;
-  readonly #reconnectTimeoutMs: number;
-  #peer: Peer | null = null;
-  #requests = 0;
-  /**
-   * What this handle subscribed to, and what it ended (`null`): to be told again to a
-   * store that knows nothing of it.
-   */
-  readonly #subscriptions = new Map<string, SubscribeSettings | null>();
-  #user = "";
-  /** What calls reject with when the handle is at its end. */
+  /** What calls reject with when the handle is at its end; looked at by each of them. */
   #refusal: MomError | null = null;
-  #closing: Promise<void> | null = null;
-  #destroying: Promise<void> | null = null;
 
   /** Use {@linkcode Mom.connect}. */
   constructor(make: symbol, settings: ConnectSettings) {
@@ -104,42 +72,9 @@ export class Mom implements AsyncDisposable {
       throw new TypeError("Cannot construct Mom: use Mom.connect()");
     }
     this.#settings = settings;
-    const clock = this.#clock = settings.clock ?? systemClock;
-    const entropy = settings.entropy ?? systemEntropy;
-    const handle = entropy.bytes(16);
-    const nextRequest = () => ++this.#requests;
-    this.#name = settings.name ?? `anon-${entropy.bytes(8).toHex()}`;
-    this.#reconnectTimeoutMs = settings.reconnectTimeoutMs;
-    const deadlines = this.#deadlines = new Deadlines(clock);
-    this.#publisher = new Publisher({
-      clock,
-      deadlines,
-      producer: handle,
-      nextRequest,
-      onLost: (topic, count) => this.#onLost(topic, count),
-    });
-    this.#receiver = new Receiver({ clock, deadlines, ref: USER_REF });
-    const { reconnectTimeoutMs } = settings;
-    this.#calls = new Calls({
-      clock,
-      deadlines,
-      reconnectTimeoutMs,
-      nextRequest,
-    });
-    this.#connection = new Connection({
-      address: settings.daemon ?? settings.broker ?? defaultDaemonAddress(),
-      token: settings.token ?? null,
-      name: this.#name,
-      isNamed: settings.name !== undefined,
-      handle,
-      reconnectTimeoutMs: settings.reconnectTimeoutMs,
-      heartbeatMs: settings.heartbeatMs,
-      dialer: settings.dialer ?? networkDialer,
-      clock,
-      entropy,
-      events: this.#events,
-      nextRequest,
-    }, this.#owner());
+    this.#handle = new Handle(settings, (error) => this.#refusal = error);
+    this.#publisher = this.#handle.publisher;
+    this.#receiver = this.#handle.receiver;
   }
 
   /**
@@ -170,13 +105,7 @@ export class Mom implements AsyncDisposable {
     if (address !== undefined) parseAddress(address);
     if (settings.token !== undefined) checkToken(settings.token, "connect");
     const mom = new Mom(MAKE, settings);
-    try {
-      await mom.#connection.start();
-    } catch (error) {
-      mom.#deadlines.stop();
-      mom.#events.end();
-      throw error;
-    }
+    await mom.#handle.start();
     return mom;
   }
 
@@ -209,7 +138,7 @@ export class Mom implements AsyncDisposable {
 
   /** The user: `name@machine`. */
   get user(): string {
-    return this.#user;
+    return this.#handle.user;
   }
 
   /**
@@ -321,20 +250,7 @@ export class Mom implements AsyncDisposable {
     if (filter instanceof TypedTopic) {
       this.#receiver.setSchema(filter.name, filter.schema);
     }
-    try {
-      await this.#calls.call(
-        (request) => toSubscribe(request, USER_REF, text, settings),
-        "already_subscribed",
-      );
-      this.#subscriptions.set(text, settings);
-      return true;
-    } catch (error) {
-      if (hasCode(error, "already_subscribed")) {
-        this.#subscriptions.set(text, settings);
-        if (settings.ifNew) return false;
-      }
-      throw error;
-    }
+    return await this.#handle.subscriptions.begin(text, settings);
   }
 
   /**
@@ -365,16 +281,7 @@ export class Mom implements AsyncDisposable {
     this.#requireOpen();
     const text = topicName(filter);
     checkFilter(text);
-    this.#subscriptions.set(text, null);
-    await this.#calls.call(
-      (request) => ({
-        type: "UNSUBSCRIBE",
-        request,
-        ref: USER_REF,
-        filter: text,
-      }),
-      "not_subscribed",
-    );
+    await this.#handle.subscriptions.end(text);
   }
 
   /**
@@ -464,7 +371,7 @@ export class Mom implements AsyncDisposable {
       try {
         message = await this.receive();
       } catch (error) {
-        if (hasCode(error, "closed")) return;
+        if (error instanceof MomError && error.code === "closed") return;
         throw error;
       }
       if (message !== null) yield message;
@@ -490,7 +397,7 @@ export class Mom implements AsyncDisposable {
    * ```
    */
   events(): AsyncIterableIterator<MomEvent> {
-    return this.#events.listen();
+    return this.#handle.events.listen();
   }
 
   /**
@@ -514,7 +421,7 @@ export class Mom implements AsyncDisposable {
    * ```
    */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    return this.#handle.close();
   }
 
   /**
@@ -537,7 +444,7 @@ export class Mom implements AsyncDisposable {
    * ```
    */
   destroy(): Promise<void> {
-    return this.#destroying ??= this.#destroy();
+    return this.#handle.destroy();
   }
 
   /** The same as {@linkcode Mom.close}, for `await using`. */
@@ -545,223 +452,7 @@ export class Mom implements AsyncDisposable {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    if (this.#destroying !== null) {
-      // What destroy() rejects with is told by destroy().
-      await this.#destroying.catch(() => {});
-    }
-    const wasOpen = this.#refusal === null;
-    const closed = this.#closedError("it is closed");
-    this.#refusal ??= closed;
-    if (wasOpen) {
-      const limit = new TimeLimit(this.#clock, LIMITS.closeMs);
-      this.#receiver.stop(closed);
-      await limit.wait(this.#publisher.idle());
-      await limit.wait(this.#receiver.settled());
-      const detached = this.#calls.call((request) => ({
-        type: "DETACH",
-        request,
-        ref: USER_REF,
-      }));
-      // Whatever the answer is, nothing can be done about it any more.
-      await limit.wait(detached.catch(() => {}));
-      limit.end();
-    }
-    await this.#end(this.#refusal);
-  }
-
-  async #destroy(): Promise<void> {
-    this.#requireOpen();
-    const startMs = this.#clock.monotonicMs();
-    const limit = new TimeLimit(this.#clock, LIMITS.closeMs);
-    await limit.wait(this.#publisher.idle());
-    limit.end();
-    try {
-      const { incarnation } = this.#connection;
-      await this.#calls.call(
-        (request) => ({
-          type: "DESTROY",
-          request,
-          name: this.#name,
-          incarnation,
-        }),
-        "user_expired",
-        startMs,
-      );
-    } catch (error) {
-      this.#destroying = null;
-      throw error;
-    }
-    this.#refusal ??= this.#closedError("it is destroyed");
-    await this.#end(this.#refusal);
-  }
-
-  async #end(error: MomError): Promise<void> {
-    this.#stopParts(error);
-    await this.#connection.end();
-    this.#deadlines.stop();
-    this.#events.end();
-  }
-
-  #stopParts(error: MomError): void {
-    this.#publisher.fail(error);
-    this.#receiver.fail(error);
-    this.#calls.reject(error);
-  }
-
   #requireOpen(): void {
     if (this.#refusal !== null) throw this.#refusal;
   }
-
-  #closedError(why: string): MomError {
-    return new MomError(
-      "closed",
-      `Cannot use the handle of "${this.#user}": ${why}`,
-    );
-  }
-
-  #owner(): ConnectionOwner {
-    return {
-      onAttaching: () => this.#receiver.attaching(),
-      onAttached: (peer, attached, welcome, isReplaced) => {
-        if (isReplaced) this.#publisher.replaced();
-        this.#onAttached(peer, attached, welcome);
-        if (isReplaced) this.#onReplaced(welcome);
-      },
-      onMessage: (message) => this.#onMessage(message),
-      onDetached: () => {
-        this.#publisher.detached();
-        this.#receiver.detached();
-        this.#calls.detached();
-      },
-      onAway: (sinceMs) => this.#onAway(sinceMs),
-      onFailed: (error) => {
-        this.#refusal ??= error;
-        this.#stopParts(this.#refusal);
-        this.#deadlines.stop();
-        this.#events.end();
-      },
-    };
-  }
-
-  #onAttached(peer: Peer, attached: Attached, welcome: Welcome): void {
-    this.#peer = peer;
-    this.#user = attached.user;
-    const send = (message: WireMessage) => peer.send(message);
-    const { maxMessageBytes, role } = welcome;
-    this.#receiver.attached(send, { ...attached, maxMessageBytes }, role);
-    this.#calls.attached(peer);
-    this.#publisher.attached(peer, welcome);
-  }
-
-  /** Another store: what this handle subscribed to may not be in it. */
-  #onReplaced({ role, epoch }: Welcome): void {
-    const reason =
-      `the ${role}'s store was replaced, it has epoch ${epoch} now`;
-    this.#events.emit({ type: "replaced", reason });
-    // A broker goes on from where its store began anew. A daemon only passes it on.
-    const from = role === "broker" ? "epoch" : "now";
-    for (const [filter, settings] of this.#subscriptions) {
-      const code = settings === null ? "not_subscribed" : "already_subscribed";
-      this.#calls.call(
-        (request) => toRenew(request, filter, settings, from),
-        code,
-      ).catch((error) => {
-        if (hasCode(error, code)) return;
-        const reason = `cannot tell again of "${filter}": ${error}`;
-        this.#events.emit({ type: "replaced", reason });
-      });
-    }
-  }
-
-  #onLost(topic: string, count: number): void {
-    const reason =
-      `${count} of "${topic}" had been acknowledged and may be gone`;
-    this.#events.emit({ type: "lost", topic, count, reason });
-  }
-
-  #onMessage(message: WireMessage): void {
-    try {
-      this.#take(message);
-    } catch (error) {
-      if (!(error instanceof MomError)) throw error;
-      // It makes no sense. Connecting again begins with what the other side really has.
-      this.#peer?.fail(error);
-    }
-  }
-
-  #take(message: WireMessage): void {
-    switch (message.type) {
-      case "DELIVER":
-        return this.#receiver.onDeliver(message);
-      case "RECEIPT":
-        return this.#publisher.onReceipt(message);
-      case "CONFIRM":
-        return this.#receiver.onConfirm(message.number);
-      case "OK":
-        return this.#calls.onOk(message.request);
-      case "ERROR":
-        return this.#onError(message);
-      case "NOTICE":
-        return this.#onNotice(message);
-        // GAP, GOAWAY, REDIRECT: what they tell is settled by the other side, or
-        // shows itself when the connection ends.
-    }
-  }
-
-  #onError(message: Extract<WireMessage, { type: "ERROR" }>): void {
-    if (!this.#calls.onError(message)) this.#publisher.onError(message);
-  }
-
-  #onNotice(message: Extract<WireMessage, { type: "NOTICE" }>): void {
-    const { kind, details } = message;
-    if (kind === "epoch") {
-      const reason = `the broker's store was replaced, it has epoch ${
-        details?.get("to")
-      } now`;
-      return this.#events.emit({ type: "replaced", reason });
-    }
-    if (kind === "lost") {
-      const topic = String(details?.get("topic"));
-      return this.#onLost(topic, Number(details?.get("count")));
-    }
-    if (kind !== "rejected") return;
-    const of = (key: string) => String(message.details?.get(key) ?? "unknown");
-    this.#events.emit({
-      type: "rejected",
-      reason: `${of("count")} of "${of("topic")}": ${of("code")}: ${
-        of("message")
-      }`,
-    });
-  }
-
-  #onAway(sinceMs: number): void {
-    const timeoutMs = this.#reconnectTimeoutMs;
-    const beganBeforeMs = this.#clock.monotonicMs() - timeoutMs;
-    this.#publisher.expire(sinceMs, timeoutMs);
-    if (beganBeforeMs < sinceMs) return;
-    const away = new MomError(
-      "daemon_unavailable",
-      `Cannot reach the daemon of "${this.#user}": no connection for ${timeoutMs} ms`,
-    );
-    this.#receiver.expire(away, beganBeforeMs);
-    this.#calls.reject(away, beganBeforeMs);
-  }
-}
-
-/** A subscription, or its end, as it is told to another store. */
-function toRenew(
-  request: number,
-  filter: string,
-  settings: SubscribeSettings | null,
-  from: "epoch" | "now",
-): WireMessage {
-  const ref = USER_REF;
-  if (settings === null) return { type: "UNSUBSCRIBE", request, ref, filter };
-  const again = toSubscribe(request, ref, filter, settings);
-  return { ...again, from, fromValue: 0 };
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof MomError && error.code === code;
 }

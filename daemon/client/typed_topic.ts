@@ -203,6 +203,27 @@ export function checkValues(
   return Promise.all(verdicts).then(() => {});
 }
 
+/**
+ * What a schema says of a value that was received. One that throws has not said yes.
+ *
+ * @returns A promise, which never rejects, only when the schema's answer is one.
+ */
+export function judge(
+  schema: StandardSchema,
+  value: unknown,
+): SchemaResult<unknown> | Promise<SchemaResult<unknown>> {
+  try {
+    const result = schema["~standard"].validate(value);
+    return result instanceof Promise ? result.catch(refuse) : result;
+  } catch {
+    return refuse();
+  }
+}
+
+function refuse(): SchemaResult<never> {
+  return { issues: [] };
+}
+
 function requireFit(name: string, result: SchemaResult<unknown>): void {
   if (result.issues === undefined) return;
   const [issue] = result.issues;

@@ -17,7 +17,7 @@ import { Producers } from "../../broker/core/producers.ts";
 import type { Session } from "../../broker/core/session.ts";
 import { State } from "../../broker/core/state.ts";
 import { TABLES } from "../../broker/core/entries.ts";
-import { Acknowledger } from "../../daemon/client/acknowledger.ts";
+import { Acknowledger } from "../../daemon/client/receiving/acknowledger.ts";
 import { Mom } from "../../daemon/client.ts";
 import { Commits as DaemonCommits } from "../../daemon/commits.ts";
 import { DaemonCore } from "../../daemon/core.ts";

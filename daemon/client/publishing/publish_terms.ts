@@ -4,8 +4,8 @@
  * @module
  */
 
-import { checkPublishOptions } from "./option_checks.ts";
-import type { PublishOptions } from "./options.ts";
+import { checkPublishOptions } from "../option_checks.ts";
+import type { PublishOptions } from "../options.ts";
 import type { BatchTerms } from "./topic_queue.ts";
 
 /** Stands for "no options": need not be looked at. */

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { RecordBuffer } from "../../protocol/record.ts";
-import { type PendingBatch, ProducerStream } from "../stream.ts";
+import { RecordBuffer } from "../../../protocol/record.ts";
+import { type PendingBatch, ProducerStream } from "../../stream.ts";
 import { type Callers, SingleCallers } from "./receipts.ts";
 import type { SendLine } from "./send_line.ts";
 

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { MomError } from "../../protocol/errors.ts";
-import { Deadline, type Deadlines } from "./deadlines.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { Deadline, type Deadlines } from "../deadlines.ts";
 
 /** How far a publish has come. */
 export interface Receipt {

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { remainingMs } from "../../protocol/attributes.ts";
-import { contentStart, recordEnd } from "../../protocol/batch.ts";
-import { epochOf } from "../../protocol/log_id.ts";
-import { type Deliver, TARGET_FLAG } from "../../protocol/messages.ts";
+import { remainingMs } from "../../../protocol/attributes.ts";
+import { contentStart, recordEnd } from "../../../protocol/batch.ts";
+import { epochOf } from "../../../protocol/log_id.ts";
+import { type Deliver, TARGET_FLAG } from "../../../protocol/messages.ts";
 import { FlowWindow } from "./flow_window.ts";
 
 /** A delivery, and how far it is taken. */

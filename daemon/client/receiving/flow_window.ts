@@ -5,8 +5,8 @@
  * @module
  */
 
-import { MomError } from "../../protocol/errors.ts";
-import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { frameBytesMax, LIMITS } from "../../../protocol/limits.ts";
 
 /** Width when the app asks for the first time, in bytes. */
 export const WINDOW_BYTES_MIN = 256 * 1024;

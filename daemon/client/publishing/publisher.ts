@@ -6,33 +6,32 @@
  * order of publishing, over all topics. Nothing is given up because of a lost
  * connection: what was sent goes out again with the same sequences.
  *
+ * ```text
+ *   publish ─ TopicQueue: laid into batches ─ SendLine: their order ─ Flight: sent
+ * ```
+ *
  * @module
  */
 
-import { ATTRIBUTE } from "../../protocol/attributes.ts";
-import { cutBatch } from "../../protocol/batch.ts";
-import type { Clock } from "../../protocol/clock.ts";
-import { MomError } from "../../protocol/errors.ts";
-import { asMomError } from "../../protocol/handshake.ts";
-import { LIMITS } from "../../protocol/limits.ts";
+import { ATTRIBUTE } from "../../../protocol/attributes.ts";
+import type { Clock } from "../../../protocol/clock.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { LIMITS } from "../../../protocol/limits.ts";
 import {
   type ErrorMessage,
   LEVEL,
   type MessageNamed,
-} from "../../protocol/messages.ts";
-import type { Peer } from "../../protocol/peer.ts";
-import { checkTopic } from "../../protocol/topics.ts";
-import type { PendingBatch } from "../stream.ts";
-import type { Deadlines } from "./deadlines.ts";
-import { giveUp, unknownOutcome } from "./giving_up.ts";
-import type { PublishOptions } from "./options.ts";
+} from "../../../protocol/messages.ts";
+import type { Peer } from "../../../protocol/peer.ts";
+import { checkTopic } from "../../../protocol/topics.ts";
+import type { Deadlines } from "../deadlines.ts";
+import { Flight } from "./flight.ts";
+import { giveUpDue, unknownOutcome } from "./giving_up.ts";
+import type { PublishOptions } from "../options.ts";
+import { publishGroup } from "./publish_group.ts";
 import { DEFAULT_OPTIONS, readTerms } from "./publish_terms.ts";
-import {
-  GroupCaller,
-  PublishWait,
-  type Receipt,
-  type SingleCallers,
-} from "./receipts.ts";
+import { PublishWait, type Receipt, type SingleCallers } from "./receipts.ts";
+import { SchemaGate } from "./schema_gate.ts";
 import { SendLine } from "./send_line.ts";
 import {
   type BatchTerms,
@@ -45,7 +44,7 @@ import {
   checkValues,
   topicName,
   TypedTopic,
-} from "./typed_topic.ts";
+} from "../typed_topic.ts";
 
 /** What a publisher stands on. */
 export interface PublisherOptions {
@@ -62,8 +61,6 @@ export interface PublisherOptions {
 /** A topic as apps name it. */
 export type TopicLike = string | TypedTopic;
 
-/** Sent bytes without an answer, above which nothing more is sent. */
-const WINDOW_BYTES = 32 * 1024 * 1024;
 /** Bytes that wait to be written, above which records gather. */
 const BEHIND_BYTES = 1024 * 1024;
 /** While there is no connection, a batch takes records of so many milliseconds. */
@@ -89,22 +86,10 @@ export class Publisher {
   readonly #pool = new BufferPool(LIMITS.messageBytes);
   readonly #queues = new Map<string, TopicQueue>();
   readonly #line = new SendLine();
+  readonly #flight: Flight;
   /** What an asynchronous schema is still looking at; later publishes wait behind it. */
-  #gate: Promise<void> | null = null;
-  /** Who is to hear the answer to a request of this connection. */
-  readonly #asked = new Map<number, TopicQueue>();
-  readonly #onLost: (topic: string, count: number) => void;
-  /** How often the other side's store was another one than before. */
-  #replacements = 0;
-  /**
-   * The first request of a topic to a store that was replaced: how far that one has
-   * come is not known. What is refused goes out again, so nothing overtakes it.
-   */
-  #probe: number | null = null;
+  #gate: SchemaGate | null = null;
   #peer: Peer | null = null;
-  #serverLevel: "daemon" | "broker" = "daemon";
-  /** Sent and not answered at all. */
-  #windowBytes = 0;
   #isFlushQueued = false;
   /** When the first record of those was published that the next flush sends. */
   #turnMs = 0;
@@ -119,12 +104,16 @@ export class Publisher {
     this.#deadlines = options.deadlines;
     this.#producer = options.producer;
     this.#nextRequest = options.nextRequest;
-    this.#onLost = options.onLost;
+    this.#flight = new Flight({
+      queues: this.#queues,
+      onAgain: () => this.#lineUp(),
+      onLost: options.onLost,
+    });
   }
 
   /** The other side's store is another one: it may have less than was acknowledged. */
   replaced(): void {
-    this.#replacements++;
+    this.#flight.replaced();
   }
 
   /** Publishes one value. @throws What {@linkcode Mom.publish} rejects with. */
@@ -176,7 +165,7 @@ export class Publisher {
     server: { role: "broker" | "daemon"; maxMessageBytes: number },
   ): void {
     this.#peer = peer;
-    this.#serverLevel = server.role;
+    this.#flight.attached(server.role);
     this.#pool.messageBytesMax = server.maxMessageBytes;
     this.#nextExpiryMs = 0;
     this.#lineUp();
@@ -186,38 +175,12 @@ export class Publisher {
   /** The connection is lost. */
   detached(): void {
     this.#peer = null;
-    this.#probe = null;
-    this.#asked.clear();
-    this.#windowBytes = 0;
-    for (const queue of this.#queues.values()) {
-      if (queue.stream.size === 0) continue;
-      queue.stream.rewind();
-      for (const batch of queue.stream) batch.tag.isNoted = false;
-    }
+    this.#flight.detached();
   }
 
   /** RECEIPT. */
   onReceipt(message: MessageNamed<"RECEIPT">): void {
-    const { request, level, offset } = message;
-    const queue = this.#asked.get(request);
-    if (queue === undefined) return;
-    const isFinal = level === LEVEL.broker;
-    this.#probed(queue, request);
-    const noted = queue.stream.noted(request);
-    if (noted === null) return;
-    this.#leaveWindow(noted);
-    if (!isFinal && noted.tag.isWanted) {
-      noted.tag.isNoted = true;
-      return this.#flushSoon();
-    }
-    this.#asked.delete(request);
-    queue.stream.answered(request);
-    noted.tag.callers.resolve({
-      topic: queue.topic,
-      level: isFinal ? "broker" : "daemon",
-      offset,
-    });
-    this.#goOn();
+    if (this.#flight.onReceipt(message)) this.#goOn();
   }
 
   /**
@@ -227,27 +190,9 @@ export class Publisher {
    * @throws {MomError} `bad_message` if the answer contradicts the request.
    */
   onError(message: ErrorMessage): boolean {
-    const request = message.request ?? -1;
-    const queue = this.#asked.get(request);
-    if (queue === undefined) return false;
-    this.#asked.delete(request);
-    const last = message.details?.get("last");
-    if (message.code === "out_of_sequence" && isSequence(last)) {
-      this.#sendAgain(queue, request, last);
-    } else {
-      const isPart = message.details?.has("refused") === true;
-      const refused = isPart
-        ? queue.stream.answered(request)
-        : queue.stream.refused(request);
-      if (refused !== null) {
-        this.#leaveWindow(refused);
-        if (isPart) rejectPart(refused, message);
-        else refused.tag.callers.reject(asMomError(message));
-      }
-    }
-    this.#probed(queue, request);
-    this.#goOn();
-    return true;
+    const isOurs = this.#flight.onError(message);
+    if (isOurs) this.#goOn();
+    return isOurs;
   }
 
   /**
@@ -260,24 +205,11 @@ export class Publisher {
   expire(sinceMs: number, timeoutMs: number): void {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs < this.#nextExpiryMs) return;
-    let nextMs = nowMs + timeoutMs;
-    for (const queue of this.#queues.values()) {
-      if (queue.isIdle) continue;
-      const { openSinceMs } = queue;
-      if (openSinceMs !== null && openSinceMs + timeoutMs <= nowMs) {
-        queue.seal();
-      }
-      for (const batch of [...queue.stream]) {
-        const dueMs = Math.max(batch.tag.beganMs, sinceMs) + timeoutMs;
-        if (batch.tag.isGivenUp) continue;
-        if (dueMs <= nowMs) giveUp(queue, batch);
-        else nextMs = Math.min(nextMs, dueMs);
-      }
-      if (queue.openSinceMs !== null) {
-        nextMs = Math.min(nextMs, queue.openSinceMs + timeoutMs);
-      }
-    }
-    this.#nextExpiryMs = nextMs;
+    this.#nextExpiryMs = giveUpDue(this.#queues.values(), {
+      nowMs,
+      sinceMs,
+      timeoutMs,
+    });
     this.#tellIfIdle();
   }
 
@@ -300,7 +232,7 @@ export class Publisher {
       }
     }
     this.#line.clear();
-    this.#asked.clear();
+    this.#flight.clear();
   }
 
   #queueOf(topic: TopicLike): TopicQueue {
@@ -315,7 +247,7 @@ export class Publisher {
       );
     }
     const queue = new TopicQueue(name, this.#pool, this.#line);
-    queue.replacements = this.#replacements;
+    queue.replacements = this.#flight.replacements;
     this.#queues.set(name, queue);
     return queue;
   }
@@ -372,41 +304,15 @@ export class Publisher {
   ): Promise<Receipt[]> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (values.length === 0) return Promise.resolve([]);
-    const records = this.#pool.lend();
-    try {
-      // All are encoded before anything is queued.
-      for (const value of values) records.append(value, options.headers);
-      const bytes = records.take();
-      return new Promise((resolve, reject) => {
-        const group = new GroupCaller(values.length, resolve, reject);
-        if (options.timeoutMs !== undefined || options.signal !== undefined) {
-          group.setWait(
-            new PublishWait(queue.topic, reject, this.#deadlines, options),
-          );
-        }
-        this.#pushGroup(queue, bytes, group, terms);
-      });
-    } finally {
-      this.#pool.giveBack(records);
-    }
-  }
-
-  #pushGroup(
-    queue: TopicQueue,
-    bytes: Uint8Array,
-    group: GroupCaller,
-    terms: BatchTerms,
-  ): void {
-    const nowMs = this.#clock.monotonicMs();
-    let first = 0;
-    for (let rest = bytes; rest.length > 0;) {
-      const cut = cutBatch(rest, this.#pool.batchBytes);
-      const part = group.part(first, cut.count);
-      queue.push(rest.subarray(0, cut.bytes), cut.count, part, terms, nowMs);
-      first += cut.count;
-      rest = rest.subarray(cut.bytes);
-    }
+    const context = {
+      queue,
+      pool: this.#pool,
+      deadlines: this.#deadlines,
+      nowMs: () => this.#clock.monotonicMs(),
+    };
+    const receipts = publishGroup(context, values, options, terms);
     this.#flushSoon();
+    return receipts;
   }
 
   /** Behind what a schema is still looking at, so that the order holds. */
@@ -414,19 +320,11 @@ export class Publisher {
     verdict: void | Promise<void>,
     go: () => Promise<R>,
   ): Promise<R> {
-    const before = this.#gate ?? Promise.resolve();
-    const fits = Promise.resolve(verdict);
-    // It is looked at only when its turn comes; a refusal until then is no stray one.
-    fits.catch(() => {});
-    const turn = before.then(() => fits).then(() => ({ result: go() }));
-    const open = () => {
-      if (this.#gate === gate) this.#gate = null;
+    this.#gate ??= new SchemaGate(() => {
+      this.#gate = null;
       this.#tellIfIdle();
-    };
-    // The receipt is waited for by the caller, not by the gate.
-    const gate: Promise<void> = turn.then(open, open);
-    this.#gate = gate;
-    return turn.then(({ result }) => result);
+    });
+    return this.#gate.pass(verdict, go);
   }
 
   /** Something goes out again: all that waits, in the order of publishing. */
@@ -451,8 +349,7 @@ export class Publisher {
   #flush(): void {
     const peer = this.#peer;
     if (peer === null) return;
-    while (!this.#line.isEmpty && this.#probe === null) {
-      if (this.#windowBytes > WINDOW_BYTES) return;
+    while (!this.#line.isEmpty && this.#flight.isOpen) {
       if (peer.bufferedBytes > BEHIND_BYTES) {
         return this.#flushWhenDrained(peer);
       }
@@ -465,8 +362,7 @@ export class Publisher {
     const request = this.#nextRequest();
     const batch = queue.next(tag, request);
     if (batch === null) return;
-    this.#asked.set(request, queue);
-    this.#windowBytes += batch.bytes.length;
+    this.#flight.add(queue, request, batch);
     peer.send({
       type: "PUBLISH",
       request,
@@ -479,14 +375,6 @@ export class Publisher {
       batch: batch.bytes,
       wanted: tag.isWanted ? LEVEL.broker : undefined,
     });
-    if (queue.replacements !== this.#replacements) this.#probe = request;
-  }
-
-  /** The other side has told how far it has come in a topic. */
-  #probed(queue: TopicQueue, request: number): void {
-    if (request !== this.#probe) return;
-    this.#probe = null;
-    queue.replacements = this.#replacements;
   }
 
   #attributesOf(tag: Outgoing): Map<number, unknown> | null {
@@ -505,41 +393,6 @@ export class Publisher {
     });
   }
 
-  #sendAgain(queue: TopicQueue, request: number, last: number): void {
-    for (const batch of queue.stream) {
-      if (batch.request === null) break;
-      this.#asked.delete(batch.request);
-      this.#leaveWindow(batch);
-    }
-    this.#countLost(queue, last);
-    // A daemon that has a batch does not say whether the broker has it too.
-    const whole = queue.stream.outOfSequence(
-      request,
-      last,
-      ({ tag }) => this.#serverLevel === "broker" || !tag.isWanted,
-    );
-    for (const { tag } of whole) {
-      tag.callers.resolve({
-        topic: queue.topic,
-        level: this.#serverLevel,
-        offset: null,
-      });
-    }
-    for (const batch of queue.stream) batch.tag.isNoted = false;
-    this.#lineUp();
-  }
-
-  #countLost(queue: TopicQueue, last: number): void {
-    const { accepted } = queue.stream;
-    if (queue.replacements === this.#replacements) return;
-    queue.replacements = this.#replacements;
-    if (last < accepted) this.#onLost(queue.topic, accepted - last);
-  }
-
-  #leaveWindow(batch: PendingBatch<Outgoing>): void {
-    if (!batch.tag.isNoted) this.#windowBytes -= batch.bytes.length;
-  }
-
   #goOn(): void {
     this.#flushSoon();
     this.#tellIfIdle();
@@ -556,30 +409,4 @@ export class Publisher {
     this.#onIdle();
     this.#onIdle = null;
   }
-}
-
-/** Some records were refused as too large, the others have the level that is told. */
-function rejectPart(
-  { firstSequence, tag }: PendingBatch<Outgoing>,
-  message: ErrorMessage,
-): void {
-  const sequences = message.details?.get("refused");
-  const refused = new Set<number>();
-  for (const each of Array.isArray(sequences) ? sequences : []) {
-    refused.add(Number(each) - firstSequence);
-  }
-  const isBroker = message.details?.get("level") === LEVEL.broker;
-  tag.callers.settle(
-    {
-      topic: tag.queue.topic,
-      level: isBroker ? "broker" : "daemon",
-      offset: null,
-    },
-    refused,
-    asMomError(message),
-  );
-}
-
-function isSequence(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -10,10 +10,10 @@
  * @module
  */
 
-import { MomError } from "../../protocol/errors.ts";
-import { epochOf } from "../../protocol/log_id.ts";
-import { OUTCOME, type Outcome } from "../../protocol/messages.ts";
-import type { Acknowledging } from "./message.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { epochOf } from "../../../protocol/log_id.ts";
+import { OUTCOME, type Outcome } from "../../../protocol/messages.ts";
+import type { Acknowledging } from "../message.ts";
 
 /** Outcomes that go or went out together. */
 interface Ack {

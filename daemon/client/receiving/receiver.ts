@@ -4,27 +4,36 @@
  * under a manual subscription); what was pushed but not taken is nobody's yet
  * and is dropped when the connection is lost, since it comes again.
  *
+ * ```text
+ *   DELIVER ─ InboundQueue: bytes ─ take, decode, check ─ Waiters: who called
+ *   ACK, CREDIT ─────── Telling ──────────┘
+ * ```
+ *
  * @module
  */
 
-import type { Clock, Timer } from "../../protocol/clock.ts";
-import { checkOffsets } from "../../protocol/deliver_check.ts";
-import { MomError } from "../../protocol/errors.ts";
-import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
+import type { Clock } from "../../../protocol/clock.ts";
+import { checkOffsets } from "../../../protocol/deliver_check.ts";
+import { MomError } from "../../../protocol/errors.ts";
+import { frameBytesMax, LIMITS } from "../../../protocol/limits.ts";
 import {
   type Deliver,
-  type Message as WireMessage,
   OUTCOME,
   type Outcome,
-} from "../../protocol/messages.ts";
-import { decodeRecord } from "../../protocol/record.ts";
-import { Acknowledger } from "./acknowledger.ts";
-import type { Deadlines } from "./deadlines.ts";
+} from "../../../protocol/messages.ts";
+import { decodeRecord } from "../../../protocol/record.ts";
+import type { Deadlines } from "../deadlines.ts";
+import { type Headers, type Message, ReceivedMessage } from "../message.ts";
+import type { ReceiveManyOptions, ReceiveOptions } from "../options.ts";
+import {
+  judge,
+  type SchemaResult,
+  type StandardSchema,
+} from "../typed_topic.ts";
+import type { Acknowledger } from "./acknowledger.ts";
 import { FlowWindow } from "./flow_window.ts";
 import { InboundBatch, InboundQueue } from "./inbound.ts";
-import { type Headers, type Message, ReceivedMessage } from "./message.ts";
-import type { ReceiveManyOptions, ReceiveOptions } from "./options.ts";
-import type { SchemaResult, StandardSchema } from "./typed_topic.ts";
+import { type Send, Telling } from "./telling.ts";
 import {
   collect,
   type Waiter,
@@ -41,11 +50,6 @@ export interface ReceiverOptions {
   ref: number;
 }
 
-/**
- * How long what was taken, and room for more, may stay untold. What an app took
- * within this time before it was killed comes again, marked.
- */
-const TELL_DELAY_MS = 5;
 const RECEIVED_AT_ONCE = 100;
 const NOTHING: ReceiveOptions = Object.freeze({});
 
@@ -61,24 +65,20 @@ interface Checked {
 export class Receiver {
   readonly #clock: Clock;
   readonly #ref: number;
+  readonly #telling: Telling;
   readonly #queue = new InboundQueue();
   readonly #waiters: Waiters;
-  readonly #window = new FlowWindow();
+  readonly #window: FlowWindow;
   readonly #outcomes: Acknowledger;
   readonly #schemas = new Map<string, StandardSchema>();
   readonly #more = (): Message | null =>
     this.#isAtLimit() ? null : this.#next();
-  #send: ((message: WireMessage) => void) | null = null;
   #suspect = { position: 0, epoch: 0 };
   /** Grows with each flow; tells whether what was begun is still of use. */
   #flow = 0;
   #isStopped = false;
   #isChecking = false;
   #checked: Checked | null = null;
-  #tellTimer: Timer | null = null;
-  /** Somebody asked and there was nothing, since it was told last. */
-  #hasRested = false;
-  #isFlushQueued = false;
   #isServeQueued = false;
   #onSettled: (() => void) | null = null;
 
@@ -86,10 +86,9 @@ export class Receiver {
     this.#clock = options.clock;
     this.#ref = options.ref;
     this.#waiters = new Waiters(options.deadlines);
-    this.#outcomes = new Acknowledger(
-      () => this.#clock.monotonicMs(),
-      () => this.#flushSoon(),
-    );
+    this.#telling = new Telling(options.clock, options.ref);
+    this.#window = this.#telling.window;
+    this.#outcomes = this.#telling.outcomes;
   }
 
   /** From now on values of that topic are checked. */
@@ -142,22 +141,22 @@ export class Receiver {
 
   /** ATTACHED: a new flow begins. */
   attached(
-    send: (message: WireMessage) => void,
+    send: Send,
     attached: { suspect: number; epoch: number; maxMessageBytes: number },
     role: "broker" | "daemon",
   ): void {
     this.#window.recordBytesMax = frameBytesMax(attached.maxMessageBytes);
-    this.#send = send;
+    this.#telling.attached(send);
     const { suspect: position, epoch } = attached;
     this.#suspect = { position, epoch };
     this.#outcomes.attached(role === "broker" ? epoch : 0);
-    if (this.#waiters.size > 0) this.#rest();
+    if (this.#waiters.size > 0) this.#telling.rest();
     this.#tellIfSettled();
   }
 
   /** The connection is lost: what was pushed comes again. */
   detached(): void {
-    this.#send = null;
+    this.#telling.detached();
     this.#flow++;
     this.#queue.clear();
     this.#checked = null;
@@ -172,7 +171,7 @@ export class Receiver {
    */
   onDeliver(message: Deliver): void {
     const flags = flagsFor(message.targets, this.#ref);
-    if (flags === null || this.#send === null || this.#isStopped) return;
+    if (flags === null || this.#isStopped || !this.#telling.isAttached) return;
     checkOffsets(message);
     this.#window.receive(FlowWindow.costOf(message.batch));
     const nowMs = this.#clock.monotonicMs();
@@ -200,7 +199,7 @@ export class Receiver {
     this.#queue.clear();
     this.#checked = null;
     this.#flow++;
-    this.#flush();
+    this.#telling.flush();
   }
 
   /** Resolves when everything taken is confirmed. */
@@ -213,9 +212,7 @@ export class Receiver {
   fail(error: MomError): void {
     this.stop(error);
     this.detached();
-    this.#tellTimer?.cancel();
-    this.#tellTimer = null;
-    this.#outcomes.fail(error);
+    this.#telling.fail(error);
   }
 
   /** Takes without waiting; `null` when the call has to wait. */
@@ -223,7 +220,7 @@ export class Receiver {
     signal?.throwIfAborted();
     if (this.#waiters.size > 0) return null;
     const message = this.#more();
-    if (message === null) this.#rest();
+    if (message === null) this.#telling.rest();
     return message;
   }
 
@@ -240,7 +237,7 @@ export class Receiver {
   #serve(): void {
     while (this.#waiters.size > 0) {
       const message = this.#more();
-      if (message === null) return this.#rest();
+      if (message === null) return this.#telling.rest();
       const waiter: Waiter = this.#waiters.shift()!;
       waiter.serve(message, this.#more);
     }
@@ -248,14 +245,6 @@ export class Receiver {
 
   #isAtLimit(): boolean {
     return this.#outcomes.unconfirmed >= LIMITS.unconfirmedTakes;
-  }
-
-  /** Somebody waits and there is nothing: what was taken is told, more is asked for. */
-  #rest(): void {
-    this.#window.open();
-    this.#grant(false);
-    this.#hasRested = true;
-    if (this.#outcomes.isPending || this.#window.hasMore) this.#tellSoon();
   }
 
   /** The next message that is fit to be handed over. */
@@ -306,29 +295,22 @@ export class Receiver {
     schema: StandardSchema,
     record: Checked,
   ): Message | null {
-    let result: SchemaResult<unknown> | Promise<SchemaResult<unknown>>;
-    try {
-      result = schema["~standard"].validate(record.value);
-    } catch {
-      // A schema that throws has not said yes.
-      result = { issues: [] };
-    }
-    if (!(result instanceof Promise)) return this.#judge(record, result);
+    const result = judge(schema, record.value);
+    if (!(result instanceof Promise)) return this.#decide(record, result);
     const flow = this.#flow;
     this.#isChecking = true;
-    const go = (settled: SchemaResult<unknown>) => {
+    void result.then((settled) => {
       if (flow !== this.#flow) return;
       this.#isChecking = false;
       if (settled.issues === undefined) {
         this.#checked = { ...record, value: settled.value };
       } else this.#settle(record.batch, record.offset, OUTCOME.schema);
       this.#serve();
-    };
-    result.then(go, () => go({ issues: [] }));
+    });
     return null;
   }
 
-  #judge(record: Checked, result: SchemaResult<unknown>): Message | null {
+  #decide(record: Checked, result: SchemaResult<unknown>): Message | null {
     const { batch, offset, headers } = record;
     if (result.issues !== undefined) {
       return this.#settle(batch, offset, OUTCOME.schema);
@@ -346,13 +328,12 @@ export class Receiver {
     let serial = 0;
     if (batch.isManual) outcomes.hold(batch.logId, offset);
     else {
-      serial = outcomes.settle(
+      serial = this.#telling.settle(
         OUTCOME.delivered,
         batch.logId,
         offset,
         offset + 1,
       );
-      this.#noteOutcome();
     }
     if (batch.isSpent) this.#drop(batch);
     return new ReceivedMessage(
@@ -366,61 +347,21 @@ export class Receiver {
   }
 
   #settle(batch: InboundBatch, offset: number, kind: Outcome): null {
-    this.#outcomes.settle(kind, batch.logId, offset, offset + 1);
-    this.#noteOutcome();
+    this.#telling.settle(kind, batch.logId, offset, offset + 1);
     return null;
   }
 
   /** Nothing more of the batch can be handed over. */
   #reject(batch: InboundBatch, kind: Outcome): null {
-    this.#outcomes.settle(kind, batch.logId, batch.offset, batch.endOffset);
-    this.#noteOutcome();
+    this.#telling.settle(kind, batch.logId, batch.offset, batch.endOffset);
     return this.#drop(batch);
   }
 
   #drop(batch: InboundBatch): null {
     if (this.#queue.first !== batch) return null;
     this.#queue.shift();
-    this.#window.take(batch.cost, this.#clock.monotonicMs());
-    this.#grant(false);
+    this.#telling.free(batch.cost);
     return null;
-  }
-
-  #grant(isResting: boolean): void {
-    if (this.#send === null) return;
-    const total = this.#window.grant(isResting);
-    if (total !== null) this.#send({ type: "CREDIT", ref: this.#ref, total });
-  }
-
-  #noteOutcome(): void {
-    if (this.#outcomes.isFull) this.#flush();
-    else this.#tellSoon();
-  }
-
-  /** Not for each message that comes alone: that would wake both hops each time. */
-  #tellSoon(): void {
-    this.#tellTimer ??= this.#clock.setTimer(TELL_DELAY_MS, () => {
-      this.#tellTimer = null;
-      this.#flush();
-      this.#grant(this.#hasRested);
-      this.#hasRested = false;
-    });
-  }
-
-  /** What is acknowledged in one turn goes out together. */
-  #flushSoon(): void {
-    if (this.#isFlushQueued) return;
-    this.#isFlushQueued = true;
-    queueMicrotask(() => {
-      this.#isFlushQueued = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    if (this.#send === null) return;
-    const ack = this.#outcomes.next();
-    if (ack !== null) this.#send({ type: "ACK", ref: this.#ref, ...ack });
   }
 
   #tellIfSettled(): void {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { MomError } from "../../protocol/errors.ts";
-import { Deadline, type Deadlines } from "./deadlines.ts";
-import type { Message } from "./message.ts";
+import type { MomError } from "../../../protocol/errors.ts";
+import { Deadline, type Deadlines } from "../deadlines.ts";
+import type { Message } from "../message.ts";
 
 /** How long a call waits. */
 export interface Wait {
