@@ -197,8 +197,13 @@ export class DaemonCore {
     const pending = this.#take(port, message);
     if (pending !== undefined) return pending;
     // What the broker does not take goes to the outbox.
-    const isPublish = message.type === "PUBLISH";
-    return (isPublish ? this.outbox : this.#upstream).room() ?? undefined;
+    const producer = message.type === "PUBLISH"
+      ? this.#byPort.get(port)?.app?.producer
+      : undefined;
+    const room = producer === undefined
+      ? this.#upstream.room()
+      : this.outbox.room(producer);
+    return room ?? undefined;
   }
 
   #take(port: Port, message: Message): void | Promise<void> {

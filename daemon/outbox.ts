@@ -170,12 +170,14 @@ export class Outbox {
     return this.#producers.get(id, user);
   }
 
-  /** Resolves when an app may be read on; `null` when it may at once. */
-  room(): Promise<void> | null {
+  /** Resolves when the app of a producer may be read on; `null` when it may at once. */
+  room(producer: Producer): Promise<void> | null {
     const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#mayRead) return null;
-    return new Promise((resolve) => this.#room.push(resolve));
+    if (!this.#mayRead) {
+      return new Promise((resolve) => this.#room.push(resolve));
+    }
+    return this.#log.room(producer);
   }
 
   get #mayRead(): boolean {
@@ -550,6 +552,7 @@ export class Outbox {
     stream.noteRefused(batch, error);
     this.#log.bury(itemOf(stream, batch), error, () => {
       this.#done(stream, batch, null, error);
+      this.#drain.wake();
       this.#context.commits.changed(stream);
       const rejected = { topic, count: batch.count, error };
       this.#context.commits.whenDone(() =>
