@@ -34,7 +34,7 @@ export class LoosePublishes {
   /** One is on its way. */
   add(request: number, loose: Loose): void {
     this.#byRequest.set(request, loose);
-    this.#bytes += loose.bytes + OVERHEAD_BYTES;
+    this.#count(loose, loose.bytes + OVERHEAD_BYTES);
   }
 
   /** The one that is answered with this request's number. */
@@ -42,14 +42,21 @@ export class LoosePublishes {
     const loose = this.#byRequest.get(request);
     if (loose === undefined) return;
     this.#byRequest.delete(request);
-    this.#bytes -= loose.bytes + OVERHEAD_BYTES;
+    this.#count(loose, -loose.bytes - OVERHEAD_BYTES);
     return loose;
   }
 
   /** None of them will be answered. */
   refuseAll(error: MomError): void {
-    for (const { waiter } of this.#byRequest.values()) refuse(waiter, error);
+    for (const loose of this.#byRequest.values()) {
+      this.#count(loose, -loose.bytes - OVERHEAD_BYTES);
+      refuse(loose.waiter, error);
+    }
     this.#byRequest.clear();
-    this.#bytes = 0;
+  }
+
+  #count({ stream }: Loose, bytes: number): void {
+    this.#bytes += bytes;
+    stream.producer.fastBytes += bytes;
   }
 }

@@ -1,22 +1,30 @@
-/** Large publishes on their way to a daemon's disk, which takes several commits for each. */
+/** An app that publishes more than daemon, disk and broker take, and another one beside it. */
 
 import assert from "node:assert/strict";
+import type { DaemonOptions } from "../../daemon/options.ts";
 import { formatAddress } from "../../protocol/address.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import { LEVEL } from "../../protocol/messages.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
+import { FakeClock } from "../helpers/fake_clock.ts";
 import { FaultyKv } from "../storage/_faulty_kv.ts";
 import { ScriptedApp, ScriptedBroker, startDaemon } from "./wire_parts.ts";
 
 /** More than one item of the store takes. */
 const LARGE = "x".repeat(60_000);
 
-/** A daemon without a broker, and two apps: one that floods it and one beside it. */
-async function openFlood() {
-  const network = new MemoryNetwork();
+/** What lies in the network between an app and its daemon, and the message that was one too many. */
+const BETWEEN_BYTES = 512 * 1024;
+
+/** A daemon, and two apps: one that floods it and one beside it. */
+async function openFlood(
+  network = new MemoryNetwork(),
+  options: Partial<DaemonOptions> = {},
+) {
   const disk = new FaultyKv(Infinity);
   const daemon = await startDaemon(network, {
     openKv: (path) => disk.open(path),
+    ...options,
   });
   const address = formatAddress(daemon.address);
   const connect = (name: string) =>
@@ -49,7 +57,7 @@ async function openFlood() {
   };
 }
 
-/** Large publishes of one app, each as soon as the one before was taken. */
+/** Publishes of one app, each as soon as the one before was taken. */
 class Flood {
   readonly app: ScriptedApp;
   /** How many were taken. */
@@ -60,13 +68,13 @@ class Flood {
     this.app = app;
   }
 
-  begin(count: number): void {
-    this.done = this.#run(count);
+  begin(count: number, text: string): void {
+    this.done = this.#run(count, text);
   }
 
-  async #run(count: number): Promise<void> {
+  async #run(count: number, text: string): Promise<void> {
     while (this.sent < count && !this.app.peer.isClosed) {
-      this.app.publish("feast", this.sent + 1, LARGE);
+      this.app.publish("feast", this.sent + 1, text);
       await this.app.peer.drained();
       this.sent++;
     }
@@ -86,14 +94,12 @@ Deno.test("Daemon reads no more of an app than it may keep while its disk is slo
   const { promise: moves, resolve: move } = Promise.withResolvers<void>();
   disk.onCommit = () => moves;
   const count = 150;
-  flood.begin(count);
+  flood.begin(count, LARGE);
   await all.untilUnread();
   const taken = flood.sent * LARGE.length;
   move();
-  // What lies in the network between them, and the message that was one too many.
-  const between = 512 * 1024;
   assert(
-    taken <= LIMITS.laneBytes + between,
+    taken <= LIMITS.laneBytes + BETWEEN_BYTES,
     `${taken} bytes were read while none could be stored`,
   );
   await flood.receipts(count);
@@ -114,7 +120,7 @@ Deno.test("Daemon stores a publish without waiting for another app's large ones"
   const { promise: moves, resolve: move } = Promise.withResolvers<void>();
   disk.onCommit = () => moves;
   const count = 20;
-  flood.begin(count);
+  flood.begin(count, LARGE);
   await all.untilUnread();
   other.publish("pair", 1, "small");
   assert(await other.peer.ping(2_000));
@@ -139,5 +145,39 @@ Deno.test("Daemon keeps a producer's order over its topics, behind a large recor
     order.push(`${topic} ${firstSequence}`);
   }
   assert.deepEqual(order, ["a 1", "b 1", "a 2"]);
+  await broker.stop();
+});
+
+Deno.test("Daemon has little of one app on its way to the broker, so that another is not behind it", async () => {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network);
+  // The link never counts as stalled: no time passes.
+  await using all = await openFlood(network, { clock: new FakeClock() });
+  const { flood, other } = all;
+  const text = "x".repeat(50_000);
+  const count = 100;
+  flood.begin(count, text);
+  await all.untilUnread();
+  const taken = flood.sent * text.length;
+  const windowBytes = 2 * 1024 * 1024;
+  assert(
+    taken <= windowBytes + BETWEEN_BYTES,
+    `${taken} bytes were read while the broker answered nothing`,
+  );
+  other.publish("pair", 1, "small");
+  const topics: string[] = [];
+  while (!topics.includes("pair")) {
+    const { topic, request } = await broker.tape.next("PUBLISH");
+    topics.push(topic);
+    broker.peer!.send({ type: "RECEIPT", request, level: 1, offset: null });
+  }
+  assert(topics.length <= windowBytes / text.length + 2, `${topics.length}`);
+  while (topics.length <= count) {
+    const { topic, request } = await broker.tape.next("PUBLISH");
+    topics.push(topic);
+    broker.peer!.send({ type: "RECEIPT", request, level: 1, offset: null });
+  }
+  for (let n = 0; n < count; n++) await flood.app.tape.next("RECEIPT");
+  await other.tape.next("RECEIPT");
   await broker.stop();
 });
