@@ -47,10 +47,13 @@ export class Appender {
   #queue: Piece[] = [];
   #running: Promise<void> | null = null;
   #isEnded = false;
+  #onIdle: () => void;
 
-  constructor(commits: Commits, log: number) {
+  /** @param onIdle Nothing waits behind a large one any more. */
+  constructor(commits: Commits, log: number, onIdle: () => void = () => {}) {
     this.#commits = commits;
     this.#log = log;
+    this.#onIdle = onIdle;
   }
 
   /** Whether pieces wait behind a large one. */
@@ -93,6 +96,7 @@ export class Appender {
       this.#commits.fail(error);
     } finally {
       this.#running = null;
+      this.#onIdle();
     }
   }
 

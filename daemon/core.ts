@@ -31,9 +31,12 @@ import type { Producer } from "./producers.ts";
 import { TABLE } from "./tables.ts";
 import { Upstream } from "./upstream.ts";
 import { sameBytes, User, type UserContext } from "./user.ts";
+import { Windows } from "./windows.ts";
 
 /** A handle that has not taken for this long gets the rest by way of the inbox. */
 const STALLED_MS = 500;
+/** How much more may come with each tick of what nobody waits for, and one window. */
+const UNHURRIED_BYTES = 4 * 1024 * 1024;
 /** A look at the time that comes so late: this process stood still. */
 const STOOD_STILL_MS = 1_000;
 
@@ -77,6 +80,8 @@ export class DaemonCore {
       commits: options.commits,
       clock: options.clock,
       inboxBytesMax: options.inboxBytesMax,
+      windows: new Windows(),
+      unhurried: new Set(),
       nextMarkKey: () => this.#nextMarkKey++,
     };
     let requests = 0;
@@ -197,8 +202,13 @@ export class DaemonCore {
     const pending = this.#take(port, message);
     if (pending !== undefined) return pending;
     // What the broker does not take goes to the outbox.
-    const isPublish = message.type === "PUBLISH";
-    return (isPublish ? this.outbox : this.#upstream).room() ?? undefined;
+    const producer = message.type === "PUBLISH"
+      ? this.#byPort.get(port)?.app?.producer
+      : undefined;
+    const room = producer === undefined
+      ? this.#upstream.room()
+      : this.outbox.room(producer);
+    return room ?? undefined;
   }
 
   #take(port: Port, message: Message): void | Promise<void> {
@@ -514,9 +524,17 @@ export class DaemonCore {
         user.goneMs = Math.min(nowMs, user.goneMs + lateMs);
       }
       user.spill(STALLED_MS);
-      user.admitUnhurried();
       if (user.named || user.goneMs === null) continue;
       if (nowMs - user.goneMs >= LIMITS.unnamedGoneMs) this.#end(user);
+    }
+    this.#admitUnhurried();
+  }
+
+  #admitUnhurried(): void {
+    let bytes = 0;
+    for (const user of this.#context.unhurried) {
+      if (bytes >= UNHURRIED_BYTES) return;
+      bytes += user.admitUnhurried();
     }
   }
 

@@ -76,8 +76,9 @@ export class LoosePublishes {
     // What the outbox has of it already is not sent, and its offset not known.
     const isWhole = item.firstSequence === waiter.first && fitting.length === 1;
     const bytes = item.batch.length;
-    this.#byRequest.set(request, { stream, waiter, isWhole, bytes });
-    this.#bytes += bytes + OVERHEAD_BYTES;
+    const loose = { stream, waiter, isWhole, bytes };
+    this.#byRequest.set(request, loose);
+    this.#count(loose, bytes + OVERHEAD_BYTES);
   }
 
   /** RECEIPT. @returns Whether it was about one of them. */
@@ -101,16 +102,23 @@ export class LoosePublishes {
 
   /** None of them will be answered. */
   refuseAll(error: MomError): void {
-    for (const { waiter } of this.#byRequest.values()) refuse(waiter, error);
+    for (const loose of this.#byRequest.values()) {
+      this.#count(loose, -loose.bytes - OVERHEAD_BYTES);
+      refuse(loose.waiter, error);
+    }
     this.#byRequest.clear();
-    this.#bytes = 0;
+  }
+
+  #count({ stream }: Loose, bytes: number): void {
+    this.#bytes += bytes;
+    stream.producer.fastBytes += bytes;
   }
 
   #take(request: number): Loose | undefined {
     const loose = this.#byRequest.get(request);
     if (loose === undefined) return;
     this.#byRequest.delete(request);
-    this.#bytes -= loose.bytes + OVERHEAD_BYTES;
+    this.#count(loose, -loose.bytes - OVERHEAD_BYTES);
     this.#context.onFewer();
     return loose;
   }

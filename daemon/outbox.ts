@@ -53,8 +53,10 @@ import { type Producer, Producers } from "./producers.ts";
 
 export type { RejectedItem } from "./outbox_answers.ts";
 
-/** Bytes of fast publishes without receipt, beyond which apps are read no more. */
+/** Bytes of fast publishes without receipt, beyond which no app is read that has any. */
 const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
+/** The same of one app: what others publish stands behind it on the link. */
+const FAST_WINDOW_BYTES_OF_ONE = 2 * 1024 * 1024;
 /** Bytes on their way to this machine's disk, beyond which apps are read no more. */
 const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
 /** Repetitions of publishes to one topic that may wait for level `broker`. */
@@ -93,7 +95,8 @@ export class Outbox {
   readonly #drain: OutboxDrain;
   readonly #ended: EndedProducers;
   readonly #loose: LoosePublishes;
-  #room: (() => void)[] = [];
+  /** Apps that are not read on before there are receipts. */
+  #room: { producer: Producer; resolve(): void }[] = [];
   /** Counts the batches that came from apps. */
   #order = 0;
 
@@ -119,6 +122,7 @@ export class Outbox {
       log,
       base,
       onRetry: () => this.#sending.retryLater(),
+      onBuried: wakeDrain,
       onRejected: (producer, item) => context.onRejected(producer, item),
       onLost: (producer, topic, count) =>
         context.onLost(producer, topic, count),
@@ -194,16 +198,21 @@ export class Outbox {
     return this.#producers.get(id, user);
   }
 
-  /** Resolves when an app may be read on; `null` when it may at once. */
-  room(): Promise<void> | null {
+  /** Resolves when the app of a producer may be read on; `null` when it may at once. */
+  room(producer: Producer): Promise<void> | null {
     const { store } = this.#context.commits;
     if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (this.#mayRead) return null;
-    return new Promise((resolve) => this.#room.push(resolve));
+    if (!this.#mayRead(producer)) {
+      return new Promise((resolve) => this.#room.push({ producer, resolve }));
+    }
+    return this.#log.room(producer);
   }
 
-  get #mayRead(): boolean {
-    return this.#pace.fastBytes + this.#loose.bytes < FAST_WINDOW_BYTES;
+  #mayRead({ fastBytes }: Producer): boolean {
+    const bytes = this.#pace.fastBytes + this.#loose.bytes;
+    return bytes < FAST_WINDOW_BYTES
+      ? fastBytes < FAST_WINDOW_BYTES_OF_ONE
+      : fastBytes === 0;
   }
 
   /**
@@ -397,8 +406,12 @@ export class Outbox {
 
   #wake(): void {
     if (this.#room.length === 0) return;
-    if (!this.#mayRead) return;
-    for (const wake of this.#room.splice(0)) wake();
+    const waiting = this.#room;
+    this.#room = [];
+    for (const each of waiting) {
+      if (this.#mayRead(each.producer)) each.resolve();
+      else this.#room.push(each);
+    }
   }
 
   // Ending

@@ -41,6 +41,8 @@ export interface AnswersContext extends AnswersOwner {
   readonly base: Base;
   /** The broker could not store something: it is to be sent again after a while. */
   onRetry(): void;
+  /** A dead letter is on its way no more. */
+  onBuried(): void;
 }
 
 /** The broker's answers. */
@@ -88,11 +90,12 @@ export class OutboxAnswers {
     error: MomError,
   ): void {
     const { topic, producer } = stream;
-    const { commits, log, onRejected } = this.#context;
+    const { commits, log, onBuried, onRejected } = this.#context;
     // At once: what comes behind it may be done before it is buried.
     stream.noteRefused(batch, error);
     log.bury(itemOf(stream, batch), error, () => {
       this.#done(stream, batch, null, error);
+      onBuried();
       commits.changed(stream);
       const rejected = { topic, count: batch.count, error };
       commits.whenDone(() => onRejected(producer, rejected));

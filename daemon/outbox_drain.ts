@@ -77,7 +77,8 @@ export class OutboxDrain {
     if (this.#behind !== null && this.#behind.sender.size > 0) return false;
     const { link, pace, log, isResting } = this.#context;
     return link.isRead && !isResting() && !this.#isFailed &&
-      pace.drainBytes < DRAIN_WINDOW_BYTES && this.#next < log.end;
+      pace.drainBytes + log.buryingBytes < DRAIN_WINDOW_BYTES &&
+      this.#next < log.end;
   }
 
   async #run(): Promise<void> {

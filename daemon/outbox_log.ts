@@ -16,6 +16,8 @@ import {
   encodeOutboxMeta,
   type OutboxItem,
 } from "./outbox_item.ts";
+import { OutboxLanes } from "./outbox_lanes.ts";
+import type { Producer } from "./producers.ts";
 import type { PublishStream } from "./publish_stream.ts";
 
 const READ_BYTES = 512 * 1024;
@@ -32,17 +34,18 @@ export interface StoreHandlers {
 export class OutboxLog {
   #commits: Commits;
   #log: number;
-  #appender: Appender;
+  #lanes: OutboxLanes;
   #dead: Appender;
   /** What the broker has, or what is a dead letter. */
   #settled: OffsetSet;
   /** What stands in a sender. */
   #taken = new OffsetSet();
+  #buryingBytes = 0;
 
   constructor(commits: Commits, log: number, deadLog: number) {
     this.#commits = commits;
     this.#log = log;
-    this.#appender = new Appender(commits, log);
+    this.#lanes = new OutboxLanes(commits, log);
     this.#dead = new Appender(commits, deadLog);
     this.#settled = new OffsetSet(commits.store.begin(log));
   }
@@ -58,6 +61,11 @@ export class OutboxLog {
   /** Bytes in it. */
   get bytes(): number {
     return this.#commits.store.bytes(this.#log);
+  }
+
+  /** Bytes on their way to the dead letters. */
+  get buryingBytes(): number {
+    return this.#buryingBytes;
   }
 
   /** The first offset that is not settled. */
@@ -136,7 +144,12 @@ export class OutboxLog {
     return this.#commits.store.readInOrder(wants, READ_BYTES);
   }
 
-  /** Stores an item of a stream behind all others. */
+  /** Resolves when more of a producer may come; `null` when it may at once. */
+  room(producer: Producer): Promise<void> | null {
+    return this.#lanes.room(producer);
+  }
+
+  /** Stores an item of a stream behind all others of its producer. */
   store(
     stream: PublishStream,
     item: OutboxItem,
@@ -149,7 +162,7 @@ export class OutboxLog {
       const last = firstSequence + count - 1;
       const part = { ...item, previous, firstSequence, count, batch: bytes };
       const isLast = index + count === item.count;
-      this.#appender.append({
+      this.#lanes.append(stream.producer, {
         count,
         body: bytes,
         meta: () => encodeOutboxMeta(part, this.#commits.store.timeline),
@@ -168,11 +181,13 @@ export class OutboxLog {
   bury(item: OutboxItem, error: MomError, onStored: () => void): void {
     for (const { bytes, count, index } of cutPieces(item.batch)) {
       const isLast = index + count === item.count;
+      this.#buryingBytes += bytes.length;
       this.#dead.append({
         count,
         body: bytes,
         meta: () => encodeDeadMeta(item, error, this.#commits.store.timeline),
         done: () => {
+          this.#buryingBytes -= bytes.length;
           if (isLast) onStored();
         },
       });
@@ -200,7 +215,7 @@ export class OutboxLog {
 
   /** Waits for writes under way; nothing new begins. */
   async close(): Promise<void> {
-    await this.#appender.end();
+    await this.#lanes.close();
     await this.#dead.end();
   }
 }

@@ -84,7 +84,7 @@ export class Pace {
       if (!streams.has(sent.stream)) continue;
       this.#fast.delete(request);
       this.#drain.set(request, sent);
-      this.#fastBytes -= sent.bytes;
+      this.#countFast(sent.stream, -sent.bytes);
       this.#drainBytes += sent.bytes;
     }
   }
@@ -104,7 +104,7 @@ export class Pace {
       bytes,
     });
     if (isDrain) this.#drainBytes += bytes;
-    else this.#fastBytes += bytes;
+    else this.#countFast(stream, bytes);
     this.#watch();
   }
 
@@ -118,7 +118,7 @@ export class Pace {
       this.#drainBytes -= sent.bytes;
     } else {
       this.#fast.delete(request);
-      this.#fastBytes -= sent.bytes;
+      this.#countFast(sent.stream, -sent.bytes);
     }
     this.#progressMs = this.#now();
     this.#usualMs += (this.#progressMs - sent.sentMs - this.#usualMs) / 8;
@@ -128,13 +128,20 @@ export class Pace {
 
   /** There is another link, or none: nothing is on its way. */
   reset(): void {
+    for (const { stream, bytes } of this.#fast.values()) {
+      this.#countFast(stream, -bytes);
+    }
     this.#fast.clear();
     this.#drain.clear();
-    this.#fastBytes = 0;
     this.#drainBytes = 0;
     this.#isStalled = false;
     this.#timer?.cancel();
     this.#timer = null;
+  }
+
+  #countFast({ producer }: PublishStream, bytes: number): void {
+    this.#fastBytes += bytes;
+    producer.fastBytes += bytes;
   }
 
   #now(): number {

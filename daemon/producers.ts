@@ -29,6 +29,8 @@ export class Producer {
   introduced = 0;
   /** Its handle is gone for good. */
   isEnded = false;
+  /** Its bytes on the fast road: without a receipt, and on no disk of this machine. */
+  fastBytes = 0;
   /** Its records in the outbox, of all topics. */
   outboxCount = 0;
   /** The offset behind its last record in the outbox's log; 0: it has none there. */

@@ -33,7 +33,6 @@ import type { Commits } from "./commits.ts";
 import type { Outbox } from "./outbox.ts";
 import { type KnownSubscription, Subscriptions } from "./subscriptions.ts";
 import { sameBytes, type User } from "./user.ts";
-import { USER_WINDOW_BYTES } from "./user_flow.ts";
 
 /** Credit for all deliveries of the link together. */
 export const LINK_WINDOW_BYTES: number = 32 * 1024 * 1024;
@@ -299,7 +298,7 @@ export class Upstream {
     for (let i = 0; i < known.length; i += 4) {
       if (known[i] > OUTCOME.custody) listed.push(...known.slice(i, i + 4));
     }
-    user.flow.begin(link, listed);
+    const credit = user.flow.begin(link, listed);
     this.#forgetAttach(user);
     const request = this.#ask({
       ref: user.key,
@@ -319,7 +318,7 @@ export class Upstream {
         incarnation: user.brokerIncarnation ?? user.incarnation,
         create: user.brokerIncarnation === null,
         handle: this.#instance,
-        credit: USER_WINDOW_BYTES,
+        credit,
         known,
       });
       this.#subscribeAgain(user, link);

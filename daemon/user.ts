@@ -28,6 +28,7 @@ import type { Commits, Saveable } from "./commits.ts";
 import { Mark } from "./mark.ts";
 import { decodeEntry, encodeEntry, TABLE } from "./tables.ts";
 import { UserFlow } from "./user_flow.ts";
+import type { Windows } from "./windows.ts";
 
 type UserEntry = [
   name: string,
@@ -47,6 +48,10 @@ export interface UserContext {
   readonly commits: Commits;
   readonly clock: Clock;
   readonly inboxBytesMax: number;
+  /** What may come for all users together. */
+  readonly windows: Windows;
+  /** Users for whom more may come with one of the next ticks, longest waiting first. */
+  readonly unhurried: Set<User>;
   /** A fresh key for a mark. */
   nextMarkKey(): number;
 }
@@ -116,7 +121,7 @@ export class User implements Saveable, InboxOwner {
     this.name = user.name;
     this.named = user.named;
     this.incarnation = user.incarnation;
-    this.flow = new UserFlow(key);
+    this.flow = new UserFlow(key, context.windows);
     this.inbox = new Inbox(context.commits, this, inboxLog);
     this.goneMs = context.clock.monotonicMs();
   }
@@ -463,6 +468,7 @@ export class User implements Saveable, InboxOwner {
   dropWaiting(): void {
     this.#waiting = [];
     this.#withheld = this.#unhurried = 0;
+    this.#context.unhurried.delete(this);
   }
 
   /** {@inheritDoc InboxOwner.onStored} */
@@ -482,18 +488,24 @@ export class User implements Saveable, InboxOwner {
       this.flow.report(OUTCOME.custody, logId, base, base + count);
     }
     if (this.inbox.bytes >= this.#context.inboxBytesMax) this.#withheld += cost;
-    else if (this.app === null) this.#unhurried += cost;
-    else this.flow.release(cost);
+    else if (this.app === null) {
+      this.#unhurried += cost;
+      this.#context.unhurried.add(this);
+    } else this.flow.release(cost);
   }
 
   /**
    * More may come of what nobody waits for. It is safe at the broker: a window for
    * each tick, so that it does not take disk and processor from those who publish.
+   *
+   * @returns How much more.
    */
-  admitUnhurried(): void {
-    if (this.#unhurried === 0) return;
-    this.flow.release(this.#unhurried);
+  admitUnhurried(): number {
+    const cost = this.#unhurried;
+    this.#context.unhurried.delete(this);
     this.#unhurried = 0;
+    if (cost > 0) this.flow.release(cost);
+    return cost;
   }
 
   /** {@inheritDoc InboxOwner.onTrimmed} */
@@ -681,7 +693,7 @@ export class User implements Saveable, InboxOwner {
   /** Ends the user with everything it has here. */
   async end(): Promise<void> {
     this.isEnded = true;
-    this.#waiting = [];
+    this.dropWaiting();
     this.flow.end();
     for (const mark of this.#marks.values()) {
       mark.forget(0, Number.MAX_SAFE_INTEGER);

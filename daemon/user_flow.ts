@@ -8,9 +8,7 @@
 import { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Port } from "./app_binding.ts";
-
-/** Credit for one user's deliveries that this daemon has not passed on. */
-export const USER_WINDOW_BYTES = 2 * 1024 * 1024;
+import type { Windows } from "./windows.ts";
 
 /** An ACK to the broker without its CONFIRM. */
 export interface SentAck {
@@ -29,6 +27,9 @@ export class UserFlow {
   confirmed = 0;
   /** Highest position that an earlier handle may have got, as the broker knows. */
   suspect = 0;
+  readonly #windows: Windows;
+  /** Credit for deliveries that this daemon has not passed on; 0 without a flow. */
+  #window = 0;
   #port: Port | null = null;
   #number = 0;
   #gathered: number[] = [];
@@ -40,17 +41,23 @@ export class UserFlow {
   #received = 0;
   #released = 0;
 
-  constructor(ref: number) {
+  constructor(ref: number, windows: Windows) {
     this.ref = ref;
+    this.#windows = windows;
   }
 
-  /** A new flow begins: what was on its way in the old one is given back. */
-  begin(port: Port, listed: number[]): void {
+  /**
+   * A new flow begins: what was on its way in the old one is given back.
+   *
+   * @returns The credit to begin with.
+   */
+  begin(port: Port, listed: number[]): number {
     this.#reset();
     this.#port = port;
     this.state = "attaching";
     this.listed = listed;
-    this.#granted = USER_WINDOW_BYTES;
+    this.#window = this.#windows.open();
+    return this.#granted = this.#window;
   }
 
   /** There is no flow any more. */
@@ -142,7 +149,8 @@ export class UserFlow {
    */
   receive(cost: number, count: number): void {
     const left = this.#granted - this.#received;
-    const isFree = count === 1 && left * 2 >= USER_WINDOW_BYTES;
+    // The broker may know of no larger window than the first (6.6: "ever free").
+    const isFree = count === 1 && left * 2 >= LIMITS.windowBytesFirst;
     this.#received += cost;
     if (cost <= left || isFree) return;
     throw new MomError(
@@ -156,13 +164,16 @@ export class UserFlow {
     // What was cut here costs more in pieces than it did whole.
     this.#released = Math.min(this.#received, this.#released + cost);
     if (this.state !== "attached") return;
-    const total = this.#released + USER_WINDOW_BYTES;
-    if (total - this.#granted < USER_WINDOW_BYTES / 4) return;
+    this.#window = this.#windows.grown(this.#window, this.#released);
+    const total = this.#released + this.#window;
+    if (total - this.#granted < this.#window / 4) return;
     this.#granted = total;
     this.#port?.send({ type: "CREDIT", ref: this.ref, total });
   }
 
   #reset(): void {
+    this.#windows.close(this.#window);
+    this.#window = 0;
     this.#isAwaited = false;
     this.#number = 0;
     this.confirmed = 0;

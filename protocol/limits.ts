@@ -74,6 +74,16 @@ export const LIMITS = {
   unreadBytes: 16 * 1024 * 1024,
   /** Waiting to be read by all clients of a server: beyond that, each may leave little. */
   unreadBytesOfAll: 256 * 1024 * 1024,
+  /** Of one producer, on their way to a daemon's disk behind a large record. */
+  laneBytes: 2 * 1024 * 1024,
+  /** The same of all producers: beyond that nothing more is taken of those who have any. */
+  laneBytesOfAll: 64 * 1024 * 1024,
+  /** A user's window at its daemon when its flow begins. */
+  windowBytesFirst: 64 * 1024,
+  /** … as it grows with what passes. */
+  windowBytes: 2 * 1024 * 1024,
+  /** What all users' windows at a daemon may grow to together. */
+  windowBytesOfAll: 128 * 1024 * 1024,
   /** Users of one machine, or of all direct handles. */
   usersPerMachine: 65_536,
   /** Users of a broker. */

@@ -239,7 +239,7 @@ Deno.test("Daemon keeps at most so many ranges for a user that its broker never 
   let sent = 0;
   await using scene = await Scene.open(async (peer) => {
     const ref = await attach(peer);
-    let granted = 2 ** 21;
+    let granted: number = LIMITS.windowBytesFirst;
     let cost = 0;
     while (!peer.isEnded && sent < 2 * LIMITS.markRanges) {
       // None next to another.

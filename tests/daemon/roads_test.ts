@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
 import { type Clock, systemClock } from "../../protocol/clock.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import { type Message, OUTCOME } from "../../protocol/messages.ts";
 import { FakeClock } from "../helpers/fake_clock.ts";
+import { withLowerLimits } from "../helpers/lower_limits.ts";
 import { RawBroker } from "../fuzz/raw_broker.ts";
 import { decodeRecord, encodeRecord } from "../../protocol/record.ts";
 import { contentStart } from "../../protocol/batch.ts";
@@ -319,6 +321,12 @@ Deno.test("Daemon does not push what was acknowledged while its delivery was on 
 });
 
 Deno.test("Daemon stores once what comes again while it is on its way into the inbox", async () => {
+  // As large from the beginning as a window becomes.
+  const windowBytesFirst = LIMITS.windowBytes;
+  await withLowerLimits({ windowBytesFirst }, storeOnce);
+});
+
+async function storeOnce(): Promise<void> {
   await using all = await openAll();
   const { app, broker, connect } = all;
   await app.attach(0);
@@ -353,7 +361,7 @@ Deno.test("Daemon stores once what comes again while it is on its way into the i
   assert.equal(await other.peer.ping(1000), true);
   assert.deepEqual([offsets, other.tape.types()], [[0, 1, 2, 3], []]);
   await other.close();
-});
+}
 
 Deno.test("Daemon keeps a producer's order over its topics through the outbox", async () => {
   await using all = await openAll();

@@ -6,6 +6,7 @@ const ATTACKS = [
   ["glutton", "broker"],
   ["bulky", "broker"],
   ["deaf", "daemon"],
+  ["glutton", "daemon"],
 ] as const;
 
 Deno.test({
