@@ -18,9 +18,12 @@ export interface RunOptions {
   lanes: readonly (readonly Lane[])[];
   /** Where the report of all lanes goes, if to any place. */
   report?: string;
-  /** Told what the lanes say, in whole lines. */
+  /** Told what lanes say that run at the same time, and how each ended. */
   write(text: string): void;
 }
+
+/** What a shell has for who is ended by SIGINT. */
+const INTERRUPTED = 130;
 
 const running = new Set<Deno.ChildProcess>();
 let isEnding = false;
@@ -50,11 +53,15 @@ export async function runLanes(options: RunOptions): Promise<number> {
     const codes: number[] = [];
     const files: string[] = [];
     for (const group of lanes) {
-      if (isEnding) break;
+      if (isEnding) {
+        codes.push(INTERRUPTED);
+        break;
+      }
+      const isShared = group.length > 1;
       const running = group.map((lane) => {
         const file = `${folder}/${files.length}.xml`;
         files.push(file);
-        return runLane(options, lane, file);
+        return runLane(options, lane, file, isShared);
       });
       codes.push(...await Promise.all(running));
     }
@@ -72,11 +79,18 @@ async function runLane(
   { root, command, write }: RunOptions,
   { name, args, ports }: Lane,
   report: string,
+  /** Whether others write at the same time. */
+  isShared: boolean,
 ): Promise<number> {
   const all = [...command, "--no-check", `--junit-path=${report}`, ...args];
   const env = { MOM_TEST_PORTS: ports };
-  const child = start(root, all, { stdin: "null", stdout: "piped", env });
-  for await (const block of toBlocks(child.stdout)) write(block);
+  const stdout = isShared ? "piped" : "inherit";
+  const child = start(root, all, { stdin: "null", stdout, env });
+  if (isShared) {
+    for await (const block of toBlocks(child.stdout)) {
+      write(block);
+    }
+  }
   const code = await end(child);
   write(`\n${code === 0 ? "ok" : "FAILED"}: ${name}\n\n`);
   return code;
