@@ -10,6 +10,9 @@ import { type Played, Playing } from "./played.ts";
 
 const ignore = Deno.build.os !== "linux";
 
+/** Not over before it is struck, however long that takes. */
+const UNHURRIED = ["--speed", "5"];
+
 function told({ lines, stderr }: Played): string {
   return [...lines.slice(-40), stderr].join("\n");
 }
@@ -70,7 +73,7 @@ Deno.test(
   "[O-24] the museum leaves nothing behind when it is interrupted",
   { ignore },
   async () => {
-    await using playing = await Playing.start("museum", ["--speed", "50"]);
+    await using playing = await Playing.start("museum", UNHURRIED);
     await playing.line(/asks door/);
     playing.program.signal("SIGINT");
     const played = await playing.end(30_000);
@@ -86,7 +89,7 @@ for (
     `[O-24] the museum fails and leaves nothing behind when a ${what} dies`,
     { ignore },
     async () => {
-      await using playing = await Playing.start("museum", ["--speed", "50"]);
+      await using playing = await Playing.start("museum", UNHURRIED);
       await playing.line(/asks door/);
       const [pid] = await playing.processes(file!);
       Deno.kill(pid!, "SIGKILL");
@@ -102,7 +105,7 @@ Deno.test(
   "[O-24] the museum leaves nothing behind when it is killed itself",
   { ignore },
   async () => {
-    await using playing = await Playing.start("museum", ["--speed", "50"]);
+    await using playing = await Playing.start("museum", UNHURRIED);
     await playing.line(/asks door/);
     await playing.program.kill();
     await eventually(

@@ -27,7 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   daemon: ["protocol", "transport", "storage", "program", "deps"],
   coordinator: ["mod.ts", "deps"],
   examples: ["mod.ts", "coordinator", "deps"],
-  tools: ["program", "deps"],
+  tools: ["program", "deps", "deno.json"],
 };
 
 /** All of protocol/ that transport/ may know. */

@@ -11,6 +11,9 @@ import { setImmediate } from "node:timers";
 import { Random } from "../helpers/random.ts";
 import type { Part } from "./part.ts";
 
+/** How many calls a round of the event loop has. */
+const TURNS = 100;
+
 /** Something that will happen. */
 interface Event {
   atMs: number;
@@ -98,8 +101,14 @@ export class Kernel {
     isOver: () => boolean,
     limits: { untilMs: number; events: number },
   ): Promise<boolean> {
-    await settled();
-    while (!isOver()) {
+    let outcome: boolean | null = null;
+    await inTurns(() => outcome ??= isOver() ? true : this.#step(limits));
+    return outcome!;
+  }
+
+  /** Has one thing happen; gives `false` when nothing can any more. */
+  #step(limits: { untilMs: number; events: number }): false | null {
+    while (true) {
       const event = this.#pop();
       if (event === undefined || event.atMs > limits.untilMs) return false;
       if (this.#events > limits.events) return false;
@@ -114,9 +123,8 @@ export class Kernel {
       this.#mix(event.order);
       this.#mix(event.atMs * 1000 | 0);
       event.run();
-      await settled();
+      return null;
     }
-    return true;
   }
 
   #mix(number: number): void {
@@ -163,7 +171,28 @@ function isBefore(one: Event, other: Event): boolean {
     : one.order < other.order;
 }
 
-/** All microtasks have run out. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
+/**
+ * Calls a function until it gives anything but `null`. Before each call all
+ * microtasks have run out: also between two immediates of one round of the event
+ * loop, and a round costs more than most of the calls.
+ */
+function inTurns(call: () => unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    const turn = () => {
+      if (isOver) return;
+      try {
+        if (call() === null) return;
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+      isOver = true;
+    };
+    const round = () => {
+      for (let i = 0; i < TURNS && !isOver; i++) setImmediate(turn);
+      if (!isOver) setImmediate(round);
+    };
+    setImmediate(round);
+  });
 }

@@ -423,7 +423,10 @@ function codeOf(error: unknown): string | null {
 }
 
 function isWhole({ c, p }: Payload): boolean {
-  return p instanceof Uint8Array && p.every((byte) => byte === (c & 0xff));
+  if (!(p instanceof Uint8Array)) return false;
+  const right = c & 0xff;
+  for (let i = 0; i < p.length; i++) if (p[i] !== right) return false;
+  return true;
 }
 
 /** Mostly small, some of several batches, few larger than a value of the store. */
