@@ -10,6 +10,8 @@ import type { Behaviour } from "./behaviours.ts";
 import { eventually, pause } from "../helpers/eventually.ts";
 import { type CoordinatorClient, failsWith, type World } from "./world.ts";
 
+/** Of one that is killed: others wait for its end. */
+const BRIEF_LEASE_MS = 1_000;
 /** How often each client adds one. */
 const ADDITIONS = 25;
 
@@ -21,6 +23,11 @@ async function clients(
     await (await world.subject()).coordinate(),
     await (await world.partner()).coordinate(),
   ];
+}
+
+/** The semaphore is there, and so is what the client asked of it before. */
+async function isThere(client: CoordinatorClient, name: string): Promise<void> {
+  await failsWith("exists", client.semaphore(name, "init", 1));
 }
 
 /** Adds one to a value, holding a semaphore of one. */
@@ -50,9 +57,11 @@ export const COORDINATOR_BEHAVIOURS: readonly Behaviour[] = [
       await failsWith("exists", ana.semaphore(name.toUpperCase(), "init", 1));
       const first = await ana.wait(name);
       await failsWith("timed_out", ana.wait(name, { timeoutMs: 50 }));
+      await isThere(ben, name);
       const second = ben.wait(name.toLowerCase());
       // So that both stand in the queue in this order.
       await failsWith("timed_out", ben.wait(name, { timeoutMs: 100 }));
+      await isThere(ben, name);
       const third = ana.wait(name);
       await ana.release(first);
       await ana.release(first);
@@ -63,6 +72,7 @@ export const COORDINATOR_BEHAVIOURS: readonly Behaviour[] = [
       assert.equal(new Set(tokens).size, 3);
       const late = failsWith("destroyed", ben.wait(name));
       await failsWith("timed_out", ben.wait(name, { timeoutMs: 100 }));
+      await isThere(ben, name);
       await ana.semaphore(name, "destroy");
       await late;
       await failsWith("destroyed", ana.release(await third));
@@ -126,10 +136,11 @@ export const COORDINATOR_BEHAVIOURS: readonly Behaviour[] = [
       const next = await ben.wait(name);
       assert.ok(next.token > held.token);
       await ben.release(next);
-      const again = await (await world.subject()).coordinate();
+      const again = await (await world.subject()).coordinate(BRIEF_LEASE_MS);
       const kept = await again.wait(name);
       // It holds it for as long as it lives.
-      await failsWith("timed_out", ben.wait(name, { timeoutMs: 900 }));
+      const timeoutMs = 1.5 * BRIEF_LEASE_MS;
+      await failsWith("timed_out", ben.wait(name, { timeoutMs }));
       const waiting = ben.wait(name);
       await world.killSubject();
       assert.ok((await waiting).token > kept.token);

@@ -118,9 +118,9 @@ export class Client {
   }
 
   /** A client of the coordinators, beside this handle. */
-  async coordinate(): Promise<CoordinatorClient> {
+  async coordinate(leaseMs = LONG_LEASE_MS): Promise<CoordinatorClient> {
     const client = ++handles;
-    await this.#ask("coordinator", { client, of: OF, leaseMs: LEASE_MS });
+    await this.#ask("coordinator", { client, of: OF, leaseMs });
     return new CoordinatorClient(this.#driver, client);
   }
 
@@ -131,8 +131,10 @@ export class Client {
 
 /** How many coordinators there are. */
 const OF = 2;
-/** Of coordinators and their clients. */
+/** Of coordinators. */
 const LEASE_MS = 600;
+/** Of clients: who is not killed must not lose its place on a busy machine. */
+const LONG_LEASE_MS = 5_000;
 
 /** A permit that was granted in a driver. */
 export interface ToldPermit {

@@ -27,7 +27,7 @@ Deno.test("coordinators whose broker is restored go on from what the backup has,
   for (const value of values) {
     await eventually("what the backup has", async () => {
       return await value.read() === 1;
-    });
+    }, { timeoutMs: 30_000 });
     await value.write(100);
   }
   // Each alone has the same.

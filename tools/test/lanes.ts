@@ -34,7 +34,7 @@ const FIRST: readonly string[] = [
   "tests/broker",
   "tests/client",
   "tests/daemon",
-  "tests/fuzz",
+  "tests/disk",
   "tests/links",
   "tests/process",
   "tests/program",
@@ -46,9 +46,13 @@ const FIRST: readonly string[] = [
   "tests/transport",
 ];
 
-/** As many processes as there are cores, or more, and all of them busy. */
+/**
+ * As many processes as there are cores, or more, and all of them busy; and what
+ * measures how soon others are served.
+ */
 const ALONE: readonly string[] = [
   "tests/coordinator/counter_test.ts",
+  "tests/fuzz/siege_test.ts",
   "tests/sim/sim_test.ts",
 ];
 
