@@ -3,6 +3,7 @@ import { formatAddress } from "../../protocol/address.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import { Windows } from "../../daemon/windows.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
+import { FakeClock } from "../helpers/fake_clock.ts";
 import { withLowerLimits } from "../helpers/lower_limits.ts";
 import {
   delivery,
@@ -84,4 +85,43 @@ Deno.test("Daemon grants a user little at first, and more as its app takes", asy
   await daemon.stop();
   await broker.stop();
   assert(granted - cost > 4 * credit, `${granted - cost} bytes are free`);
+});
+
+Deno.test("Daemon lets more come for many who are away in turn, not for all at once", async () => {
+  const network = new MemoryNetwork();
+  const broker = new ScriptedBroker(network);
+  const time = new FakeClock();
+  const daemon = await startDaemon(network, { clock: time });
+  const address = formatAddress(daemon.address);
+  const count = 120;
+  const text = "x".repeat(50_000);
+  const refs = new Set<number>();
+  for (let n = 0; n < count; n++) {
+    const app = new ScriptedApp(`user${n}`);
+    await app.connect(network, address, daemon.token);
+    await app.attach(0);
+    const { ref } = await broker.tape.next("ATTACH");
+    await app.close();
+    refs.add(ref);
+    broker.peer!.send(delivery(ref, 0, text));
+    assert.equal((await broker.tape.next("ACK")).ref, ref);
+  }
+  const granted = async () => {
+    assert(await broker.peer!.ping(2_000));
+    while (broker.tape.types().includes("CREDIT")) {
+      const { ref } = await broker.tape.next("CREDIT");
+      if (ref !== null) refs.delete(ref);
+    }
+    return count - refs.size;
+  };
+  assert.equal(await granted(), 0);
+  await time.run(250);
+  const first = await granted();
+  await time.run(250);
+  const second = await granted();
+  await daemon.stop();
+  await broker.stop();
+  // 4 MiB, and one more.
+  assert.equal(first, Math.ceil(2 ** 22 / (text.length + 40)));
+  assert.equal(second, count);
 });
