@@ -33,8 +33,14 @@ import type { User } from "./users.ts";
 
 /** A publisher is made to wait when this much is not yet on disk. */
 const PRESSURE_BYTES = 8 * 1024 * 1024;
-/** A publisher is made to wait when large records of this size are being written. */
-const STAGED_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * A producer is made to wait when so much of it is, or waits behind, large records
+ * that are being written: more than a daemon has under way of one app (PROTOCOL
+ * 11.10), so that one app of a machine does not hold up the others on its link.
+ */
+const LINE_BYTES_MAX = 12 * 1024 * 1024;
+/** The same of all producers: beyond that whoever has any is made to wait. */
+const LINE_BYTES_OF_ALL = 64 * 1024 * 1024;
 /** What a PUBLISH takes in memory beside its batch. */
 const JOB_BYTES = 1024;
 
@@ -43,6 +49,13 @@ interface Job {
   readonly session: Session;
   readonly message: Publish;
   readonly producer: Producer;
+}
+
+/** What waits behind a large record of the same producer. */
+interface Line {
+  readonly jobs: Job[];
+  /** With what is being written. */
+  bytes: number;
 }
 
 /** What is left of a PUBLISH to accept. */
@@ -72,10 +85,10 @@ export class Publishing {
    * What waits behind a large record of the same producer, to whatever topic: a
    * producer's messages keep their order over its topics.
    */
-  readonly #lines = new Map<Producer, Job[]>();
+  readonly #lines = new Map<Producer, Line>();
   readonly #staging = new Set<Promise<void>>();
   #lineBytes = 0;
-  #waiters: (() => void)[] = [];
+  #waiters: { producer: Producer; resolve(): void }[] = [];
 
   constructor(state: State, deliveries: Deliveries, maxMessageBytes: number) {
     this.#state = state;
@@ -96,27 +109,26 @@ export class Publishing {
     if (this.#lines.size > 0) {
       const line = this.#lines.get(producer);
       if (line !== undefined) {
-        line.push(job);
-        this.#lineBytes += costOf(message);
-        return this.pressure();
+        line.jobs.push(job);
+        this.#count(line, costOf(message));
+        return this.#pressure(producer);
       }
     }
     const rest = this.#take(job);
     if (rest !== null) this.#openLine(rest);
     this.#state.commits.finish();
-    return this.pressure();
-  }
-
-  /** A promise while too much waits for the disk. */
-  pressure(): void | Promise<void> {
-    if (!this.#isPressed) return;
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return this.#pressure(producer);
   }
 
   /** Less waits for the disk than before: lets publishers go on. */
   relieve(): void {
-    if (this.#waiters.length === 0 || this.#isPressed) return;
-    for (const resolve of this.#waiters.splice(0)) resolve();
+    if (this.#waiters.length === 0) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      if (this.#isPressed(waiter.producer)) this.#waiters.push(waiter);
+      else waiter.resolve();
+    }
   }
 
   /** Resolves when no large record is being written. */
@@ -126,12 +138,27 @@ export class Publishing {
 
   /** Lets everybody go. */
   stop(): void {
-    for (const resolve of this.#waiters.splice(0)) resolve();
+    for (const { resolve } of this.#waiters.splice(0)) resolve();
   }
 
-  get #isPressed(): boolean {
-    return this.#state.store.dirtyBytes > PRESSURE_BYTES ||
-      this.#lineBytes > STAGED_BYTES_MAX;
+  /** A promise while too much waits for the disk. */
+  #pressure(producer: Producer): void | Promise<void> {
+    if (!this.#isPressed(producer)) return;
+    return new Promise((resolve) => this.#waiters.push({ producer, resolve }));
+  }
+
+  #isPressed(producer: Producer): boolean {
+    if (this.#state.store.dirtyBytes > PRESSURE_BYTES) return true;
+    if (this.#lines.size === 0) return false;
+    const { bytes } = this.#lines.get(producer) ?? { bytes: 0 };
+    return this.#lineBytes > LINE_BYTES_OF_ALL
+      ? bytes > 0
+      : bytes > LINE_BYTES_MAX;
+  }
+
+  #count(line: Line, bytes: number): void {
+    line.bytes += bytes;
+    this.#lineBytes += bytes;
   }
 
   #producerOf(session: Session, message: Publish): Producer {
@@ -324,7 +351,7 @@ export class Publishing {
   /** Opens a line: what follows of the same producer waits in it. */
   #openLine(rest: Rest): void {
     const { producer } = rest.job;
-    const line: Job[] = [];
+    const line: Line = { jobs: [], bytes: 0 };
     this.#lines.set(producer, line);
     const work = this.#serveLine(line, rest)
       .catch((error) => this.#state.onDefect(error))
@@ -336,15 +363,15 @@ export class Publishing {
     this.#staging.add(work);
   }
 
-  async #serveLine(line: Job[], first: Rest): Promise<void> {
-    await this.#acceptAll(first);
+  async #serveLine(line: Line, first: Rest): Promise<void> {
+    await this.#acceptAll(line, first);
     while (true) {
-      const job = line.shift();
+      const job = line.jobs.shift();
       if (job === undefined) return;
-      this.#lineBytes -= costOf(job.message);
+      this.#count(line, -costOf(job.message));
       try {
         const rest = this.#take(job);
-        if (rest !== null) await this.#acceptAll(rest);
+        if (rest !== null) await this.#acceptAll(line, rest);
       } catch (error) {
         this.#refuse(job, error);
       }
@@ -353,9 +380,9 @@ export class Publishing {
   }
 
   /** Accepts what is left, staging what has to be. */
-  async #acceptAll(rest: Rest): Promise<void> {
+  async #acceptAll(line: Line, rest: Rest): Promise<void> {
     try {
-      do await this.#stage(rest); while (!this.#accept(rest));
+      do await this.#stage(line, rest); while (!this.#accept(rest));
     } catch (error) {
       this.#refuse(rest.job, error);
     }
@@ -363,13 +390,12 @@ export class Publishing {
   }
 
   /** Writes the large record in front beside the log, then appends a pointer to it. */
-  async #stage(rest: Rest): Promise<void> {
+  async #stage(line: Line, rest: Rest): Promise<void> {
     const { store, commits } = this.#state;
     const body = rest.body.subarray(0, recordEnd(rest.body, 0));
-    this.#lineBytes += body.length;
-    const blob = await store.stage(body).finally(() => {
-      this.#lineBytes -= body.length;
-    });
+    this.#count(line, body.length);
+    const blob = await store.stage(body)
+      .finally(() => this.#count(line, -body.length));
     try {
       checkPresent(rest.job.producer);
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { App, NOBODY } from "./_app.ts";
-import { batchOf, numbersOf } from "./_records.ts";
+import { batchOf, idOf, numbersOf } from "./_records.ts";
 import { World } from "./_world.ts";
 
 Deno.test("[P-8.4] a publish is answered with level 1 and its first offset", async () => {
@@ -215,4 +215,44 @@ Deno.test("[P-8.8] without room a batch is refused whole, and one that has begun
   assert.deepEqual(reader.numbers(), [1, 2, 3]);
   const next = await app.publish("doors", [4]);
   assert.ok(next.type === "ERROR" && next.code === "storage_full");
+});
+
+Deno.test("who has much waiting behind large records is made to wait, and nobody else", async () => {
+  await using world = await World.open();
+  const link = world.connectDaemon("north");
+  const publish = (
+    producer: Uint8Array,
+    sequence: number,
+    bytes: number,
+  ): boolean => {
+    link.send({
+      type: "PUBLISH",
+      request: sequence,
+      topic: "t",
+      producer,
+      previous: sequence - 1,
+      firstSequence: sequence,
+      count: 1,
+      attributes: null,
+      batch: batchOf([sequence], bytes),
+      wanted: undefined,
+    });
+    return link.pending.size > 0;
+  };
+  const [flood, other] = [idOf(1), idOf(2)];
+  for (const producer of [flood, other]) {
+    link.send({ type: "INTRODUCE", producer, user: "ana" });
+  }
+  const MIB = 1024 * 1024;
+  // What a daemon may have under way of one app: one large publish behind 2 MiB.
+  assert.equal(publish(flood, 1, 2 * MIB), false);
+  assert.equal(publish(flood, 2, 7 * MIB), false);
+  assert.equal(publish(other, 1, 9), false);
+  assert.equal(publish(flood, 3, 7 * MIB), true);
+  const waits = link.pending.size;
+  publish(other, 2, 9);
+  assert.equal(link.pending.size, waits, "the other waits too");
+  await world.settle();
+  assert.equal(link.pending.size, 0);
+  assert.equal(link.all("RECEIPT").length, 5);
 });
