@@ -32,8 +32,12 @@ const READS_MAX = 4;
 /** What one read brings at most. */
 const READ_BYTES_MAX = 1024 * 1024;
 /** The same while others publish: they wait for as long as it takes to send it. */
-const READ_BYTES_SHARED = 256 * 1024;
-/** How long whoever reads lets those go first who publish, at most. */
+const READ_BYTES_SHARED = 128 * 1024;
+/**
+ * Who reads an old backlog leaves those who publish so many times what a read and
+ * its sending took, to a limit: they hardly notice, and it still gets some 20 MB/s.
+ */
+const PAUSE_SHARE = 8;
 const PAUSE_MS_MAX = 20;
 /** What one read brings at least, if there is that much. */
 const READ_BYTES_MIN = 64 * 1024;
@@ -143,9 +147,12 @@ export class CatchUp {
     await this.#takeAll(flow, wants, results, upTo);
     this.#state.commits.finish();
     if (appended > 0) {
-      // Who is gaining on those who publish leaves them half of the time.
+      // Who does not gain on those who publish would never be done.
+      const isGaining = appended < bytes;
       const tookMs = clock.monotonicMs() - beganMs;
-      const pauseMs = appended < bytes ? Math.min(tookMs, PAUSE_MS_MAX) : 0;
+      const pauseMs = isGaining
+        ? Math.min(tookMs * PAUSE_SHARE, PAUSE_MS_MAX)
+        : 0;
       await new Promise<void>((resolve) => clock.setTimer(pauseMs, resolve));
     }
     if (!this.#isUsable(flow) || flow.isBlocked) return false;
