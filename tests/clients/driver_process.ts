@@ -47,6 +47,8 @@ export class DriverProcess implements AsyncDisposable {
   readonly #program: Program;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #reading: Promise<void>;
+  /** Set once it has ended: nothing will answer. */
+  #gone: ToldError | null = null;
   #ids = 0;
 
   /** Starts it. `python`: the interpreter, for the Python client. */
@@ -68,6 +70,7 @@ export class DriverProcess implements AsyncDisposable {
 
   /** Has it do something; rejects with a {@linkcode ToldError}. */
   async ask(op: string, fields: Record<string, unknown>): Promise<unknown> {
+    if (this.#gone !== null) throw this.#gone;
     const id = ++this.#ids;
     const waiting = Promise.withResolvers<unknown>();
     this.#waiting.set(id, waiting);
@@ -95,11 +98,11 @@ export class DriverProcess implements AsyncDisposable {
       this.#take(JSON.parse(line));
       line = await lines.next();
     }
-    const gone = new ToldError(
+    this.#gone = new ToldError(
       "gone",
       `the driver has ended; ${this.#program.stderr}`,
     );
-    for (const { reject } of this.#waiting.values()) reject(gone);
+    for (const { reject } of this.#waiting.values()) reject(this.#gone);
     this.#waiting.clear();
   }
 
