@@ -11,6 +11,11 @@
  */
 
 const HEAD_BYTES = 16;
+/**
+ * Bodies are cut from blocks of this size: memory of its own for each costs more
+ * than to publish it, and would be measured with every client.
+ */
+const BLOCK_BYTES = 64 * 1024;
 
 /**
  * The size of a byte string that is `encodedBytes` in CBOR, with its head: what is
@@ -27,6 +32,8 @@ export function contentBytes(encodedBytes: number): number {
 export class BodyMaker {
   readonly #bytes: number;
   readonly #writer: number;
+  #block = new DataView(new ArrayBuffer(0));
+  #used = 0;
 
   /** @throws {RangeError} If the head does not fit. */
   constructor(bytes: number, writer: number) {
@@ -39,12 +46,24 @@ export class BodyMaker {
 
   /** A fresh one: some clients keep what they are given until it is written. */
   make(sequence: number, timeMs = 0): Uint8Array<ArrayBuffer> {
-    const body = new Uint8Array(this.#bytes);
-    const view = new DataView(body.buffer);
-    view.setUint32(0, this.#writer);
-    view.setUint32(4, sequence);
-    if (timeMs !== 0) view.setFloat64(8, timeMs);
-    return body;
+    const at = this.#place();
+    const block = this.#block;
+    block.setUint32(at, this.#writer);
+    block.setUint32(at + 4, sequence);
+    if (timeMs !== 0) block.setFloat64(at + 8, timeMs);
+    return new Uint8Array(block.buffer, at, this.#bytes);
+  }
+
+  /** Where the next one lies in the block; what is used is not used again. */
+  #place(): number {
+    if (this.#used + this.#bytes > this.#block.byteLength) {
+      const bytes = Math.max(BLOCK_BYTES, this.#bytes);
+      this.#block = new DataView(new ArrayBuffer(bytes));
+      this.#used = 0;
+    }
+    const at = this.#used;
+    this.#used += this.#bytes;
+    return at;
   }
 }
 

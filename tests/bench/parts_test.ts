@@ -33,6 +33,18 @@ Deno.test("a body tells its writer, number and time", () => {
   assert.equal(timeOf(shifted), 12.5);
 });
 
+Deno.test("bodies share no bytes, however many there are", () => {
+  const maker = new BodyMaker(1_000, 3);
+  const bodies = Array.from({ length: 200 }, (_, n) => maker.make(n));
+  assert.deepEqual(
+    bodies.map(sequenceOf),
+    Array.from(bodies.keys()),
+  );
+  const large = new BodyMaker(100_000, 3);
+  assert.equal(large.make(1).length, 100_000);
+  assert.equal(sequenceOf(large.make(2)), 2);
+});
+
 Deno.test("Tally sees what comes late or twice, of each writer for itself", () => {
   const tally = new Tally();
   tally.take(0, 0);

@@ -72,7 +72,7 @@ class MqttConnection implements BenchConnection {
   }
 
   publish(topic: string, body: Uint8Array<ArrayBuffer>): void {
-    const view = Buffer.from(body.buffer);
+    const view = Buffer.from(body.buffer, body.byteOffset, body.length);
     const options = { qos: this.#quality };
     this.#client.publish(topic, view, options, this.#onPublished);
   }

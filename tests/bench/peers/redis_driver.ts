@@ -54,7 +54,7 @@ class RedisConnection implements BenchConnection {
 
   publish(topic: string, body: Uint8Array<ArrayBuffer>): void {
     // The client takes a view of node's for what it is, any other for a list.
-    const view = Buffer.from(body.buffer);
+    const view = Buffer.from(body.buffer, body.byteOffset, body.length);
     this.#client.sendCommand(["XADD", topic, "*", "b", view])
       .then(this.#onReply, this.#onFailed);
   }
