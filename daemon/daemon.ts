@@ -50,7 +50,7 @@ import { Store } from "../storage/store.ts";
 import { listen, networkDialer } from "../transport/dial.ts";
 import { machineKeyOf, readBase } from "./base.ts";
 import { DaemonCore } from "./core.ts";
-import { LINK_WINDOW_BYTES } from "./upstream.ts";
+import { LINK_WINDOW_BYTES } from "./upstream_flows.ts";
 import { DaemonEvents } from "./daemon_events.ts";
 import type { DaemonEvent } from "./daemon_events.ts";
 import { Commits } from "./commits.ts";
