@@ -7,9 +7,9 @@
 
 import { withRemaining } from "../protocol/attributes.ts";
 import { cutBatch } from "../protocol/batch.ts";
-import { OffsetSet } from "../protocol/offset_set.ts";
 import type { Peer } from "../protocol/peer.ts";
 import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+import { OffsetsByLog } from "./offsets_by_log.ts";
 import type { Producer } from "./producers.ts";
 
 /** What a daemon needs of a connection. */
@@ -43,8 +43,8 @@ export class AppBinding {
   readonly handle: Uint8Array;
   /** What the handle publishes as. */
   readonly producer: Producer;
-  /** Pushed and undecided, by log id. */
-  readonly pushed = new Map<number, OffsetSet>();
+  /** Pushed and undecided. */
+  readonly pushed = new OffsetsByLog();
   /** The last position that was pushed, of the broker's present epoch. */
   pushedPosition = 0;
   /** ATTACHED was sent: what is pushed before it would belong to no flow (PROTOCOL 5.5). */
@@ -107,7 +107,7 @@ export class AppBinding {
       batch,
     });
     this.#sent += costOf(batch.length);
-    this.hold(logId, base, base + count);
+    this.pushed.add(logId, base, base + count);
     return count;
   }
 
@@ -120,13 +120,6 @@ export class AppBinding {
     // who gives credit back lazily has taken everything all the same.
     if (costOf(bytes) > left && left * 2 < this.#window) return null;
     return sliceDelivery(delivery, delivery.base, delivery.base + count);
-  }
-
-  /** Notes offsets as with the app, undecided. */
-  hold(logId: number, from: number, to: number): void {
-    let set = this.pushed.get(logId);
-    if (set === undefined) this.pushed.set(logId, set = new OffsetSet());
-    set.add(from, to);
   }
 
   /** What of a range is with the app, undecided. */
@@ -143,17 +136,9 @@ export class AppBinding {
     return parts;
   }
 
-  /** Notes offsets as decided. */
-  release(logId: number, from: number, to: number): void {
-    const set = this.pushed.get(logId);
-    if (set === undefined) return;
-    set.remove(from, to);
-    if (set.end === 0) this.pushed.delete(logId);
-  }
-
   /** Whether anything pushed is undecided. */
   get isHolding(): boolean {
-    return this.pushed.size > 0;
+    return !this.pushed.isEmpty;
   }
 
   /** An ACK came in. `local` and `upstream`: what its confirmation waits for. */

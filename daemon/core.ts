@@ -28,9 +28,10 @@ import { Mark } from "./mark.ts";
 import { Outbox, type RejectedItem } from "./outbox.ts";
 import { lostError } from "./outbox_losses.ts";
 import type { Producer } from "./producers.ts";
+import { sameBytes } from "./same_bytes.ts";
 import { TABLE } from "./tables.ts";
 import { Upstream } from "./upstream.ts";
-import { sameBytes, User, type UserContext } from "./user.ts";
+import { User, type UserContext } from "./user.ts";
 import { Windows } from "./windows.ts";
 
 /** A handle that has not taken for this long gets the rest by way of the inbox. */
@@ -135,7 +136,7 @@ export class DaemonCore {
     }
     for (const [key, bytes] of store.takeEntries(TABLE.marks)) {
       const mark = Mark.load(key, bytes);
-      this.#byKey.get(mark.userKey)?.addMark(mark);
+      this.#byKey.get(mark.userKey)?.marks.add(mark);
       this.#nextMarkKey = Math.max(this.#nextMarkKey, key + 1);
     }
     this.#upstream.load(
@@ -159,7 +160,7 @@ export class DaemonCore {
     let inbox = 0;
     for (const user of this.users.values()) {
       user.distrust();
-      inbox += user.pending;
+      inbox += user.marks.pending;
     }
     const outbox = this.outbox.messages;
     logger.warn("own_epoch_changed", {
@@ -186,7 +187,7 @@ export class DaemonCore {
 
   #epochChanged(from: number, to: number): void {
     let waiting = 0;
-    for (const user of this.users.values()) waiting += user.pending;
+    for (const user of this.users.values()) waiting += user.marks.pending;
     this.mayComeTwice += waiting;
     const details = new Map([["from", from], ["to", to]]);
     for (const port of this.#byPort.keys()) {
@@ -281,7 +282,7 @@ export class DaemonCore {
 
   /** What an app had not read is gone: more can be pushed. */
   onAppDrained(port: Port): void {
-    this.#byPort.get(port)?.resume();
+    this.#byPort.get(port)?.deliveries.pump();
   }
 
   #grant(user: User, { ref, total }: MessageNamed<"CREDIT">): void {
@@ -352,7 +353,7 @@ export class DaemonCore {
 
   #findOrMake(message: Attach, ranges: number): User {
     const known = this.users.get(message.name);
-    if (ranges > 0) known?.checkRoomFor(ranges);
+    if (ranges > 0) known?.marks.checkRoomFor(ranges);
     if (!message.create) {
       if (
         known === undefined ||
@@ -422,7 +423,7 @@ export class DaemonCore {
     for (let i = 0; i < outcomes.length; i += 4) {
       const [outcome, logId, from, to] = outcomes.slice(i, i + 4);
       for (const [a, b] of app.inHand(logId, from, to)) {
-        const upstream = user.settle(outcome as Outcome, logId, a, b);
+        const upstream = user.outcomes.settle(outcome as Outcome, logId, a, b);
         ack.upstream = Math.max(ack.upstream, upstream);
       }
     }
@@ -523,7 +524,7 @@ export class DaemonCore {
       if (lateMs >= STOOD_STILL_MS && user.goneMs !== null) {
         user.goneMs = Math.min(nowMs, user.goneMs + lateMs);
       }
-      user.spill(STALLED_MS);
+      user.deliveries.spill(STALLED_MS);
       if (user.named || user.goneMs === null) continue;
       if (nowMs - user.goneMs >= LIMITS.unnamedGoneMs) this.#end(user);
     }
@@ -532,9 +533,9 @@ export class DaemonCore {
 
   #admitUnhurried(): void {
     let bytes = 0;
-    for (const user of this.#context.unhurried) {
+    for (const credit of this.#context.unhurried) {
       if (bytes >= UNHURRIED_BYTES) return;
-      bytes += user.admitUnhurried();
+      bytes += credit.admitUnhurried();
     }
   }
 

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { type OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
+import type { OffsetRange, OffsetSet } from "../protocol/offset_set.ts";
 import type { Item } from "../storage/store.ts";
 import { bodyOf } from "./item_body.ts";
 import type { AppBinding } from "./app_binding.ts";
@@ -24,7 +24,8 @@ import {
   sliceDelivery,
 } from "./delivery.ts";
 import type { Commits } from "./commits.ts";
-import type { Mark } from "./mark.ts";
+import { OffsetsByLog } from "./offsets_by_log.ts";
+import type { UserMarks } from "./user_marks.ts";
 
 /** How much is read from the disk at a time. */
 const READ_BYTES = 256 * 1024;
@@ -33,9 +34,8 @@ const READ_BYTES = 256 * 1024;
 export interface InboxOwner {
   /** The handle that takes, if there is one. */
   readonly app: AppBinding | null;
-  /** The mark of a log; `create` when there is none. */
-  mark(logId: number, create: true): Mark;
-  mark(logId: number, create: false): Mark | null;
+  /** What this daemon answers for. */
+  readonly marks: UserMarks;
   /** A piece of a delivery is in the open group. */
   onStored(delivery: Delivery): void;
   /** It is on disk, `cost` of it. */
@@ -75,10 +75,10 @@ export class Inbox {
   #segments: Segment[] = [];
   #ready: Ready[] = [];
   #next: number;
-  /** Waiting to be appended, behind a large record or as one, by log id. */
-  #coming = new Map<number, OffsetSet>();
-  /** Settled while they waited to be appended, by log id. */
-  #overtaken = new Map<number, OffsetSet>();
+  /** Waiting to be appended, behind a large record or as one. */
+  #coming = new OffsetsByLog();
+  /** Settled while they waited to be appended. */
+  #overtaken = new OffsetsByLog();
   /** Rises when reading begins anew; what an older read brings is dropped. */
   #generation = 0;
   #reading: Promise<void> | null = null;
@@ -117,17 +117,16 @@ export class Inbox {
         count,
         batch: bytes,
       };
-      this.#expect(part);
+      const { logId, base } = part;
+      const end = base + count;
+      this.#coming.add(logId, base, end);
       this.#appender.append({
         count,
         body: bytes,
         meta: () => encodeDeliveryMeta(part, this.#commits.store.timeline),
         done: () => {
-          this.#arrived(part);
-          const mark = this.#owner.mark(part.logId, true);
-          for (const [from, to] of this.#notOvertaken(part)) {
-            mark.take(from, to);
-          }
+          this.#coming.remove(logId, base, end);
+          this.#owner.marks.take(logId, this.#notOvertaken(part));
           this.#owner.onStored(part);
           this.#commits.whenDone(() => {
             // The user may have ended while this went to the disk.
@@ -148,27 +147,13 @@ export class Inbox {
     return this.#coming.get(logId);
   }
 
-  #expect({ logId, base, count }: Delivery): void {
-    let set = this.#coming.get(logId);
-    if (set === undefined) this.#coming.set(logId, set = new OffsetSet());
-    set.add(base, base + count);
-  }
-
-  #arrived({ logId, base, count }: Delivery): void {
-    const set = this.#coming.get(logId);
-    set?.remove(base, base + count);
-    if (set?.end === 0) this.#coming.delete(logId);
-  }
-
   /**
    * A handle has told what became of offsets that may still wait to be appended
    * behind a large record: they are not taken into custody any more.
    */
   overtake(logId: number, from: number, to: number): void {
     if (!this.#appender.isBusy) return;
-    let set = this.#overtaken.get(logId);
-    if (set === undefined) this.#overtaken.set(logId, set = new OffsetSet());
-    set.add(from, to);
+    this.#overtaken.add(logId, from, to);
   }
 
   #notOvertaken({ logId, base, count }: Delivery): readonly OffsetRange[] {
@@ -271,7 +256,7 @@ export class Inbox {
     const to = from + delivery.count;
     const parts: Ready[] = [];
     // What is settled, or no longer known here, has had its outcome.
-    const open = this.#owner.mark(delivery.logId, false)?.open(from, to) ?? [];
+    const open = this.#owner.marks.find(delivery.logId)?.open(from, to) ?? [];
     const held = this.#owner.app?.pushed.get(delivery.logId);
     for (const [a, b] of open) {
       let at = a;

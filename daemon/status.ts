@@ -39,7 +39,7 @@ export function reportDaemon(
   const totals = noTotals();
   let inboxBytes = 0;
   for (const user of core.users.values()) {
-    totals.pending += user.pending;
+    totals.pending += user.marks.pending;
     inboxBytes += user.inbox.bytes;
   }
   totals.matched = totals.pending;

@@ -18,7 +18,8 @@ import type { Commits } from "./commits.ts";
 import type { LinkedUsers } from "./linked_users.ts";
 import { type UpstreamLink, wrongAnswer } from "./upstream_link.ts";
 import type { UpstreamRenewing } from "./upstream_renewing.ts";
-import { sameBytes, type User } from "./user.ts";
+import { sameBytes } from "./same_bytes.ts";
+import type { User } from "./user.ts";
 
 /** What attaching stands on. */
 export interface AttachingContext {
@@ -51,7 +52,7 @@ export class UpstreamAttaching {
     const { port } = link;
     if (port === null) return;
     this.#endFlow(user);
-    const known = user.known();
+    const known = user.outcomes.known();
     const listed: number[] = [];
     for (let i = 0; i < known.length; i += 4) {
       if (known[i] > OUTCOME.custody) listed.push(...known.slice(i, i + 4));
@@ -131,14 +132,14 @@ export class UpstreamAttaching {
     const { flow } = user;
     flow.state = "attached";
     flow.suspect = message.suspect;
-    user.confirmed(flow.listed);
+    user.outcomes.confirmed(flow.listed);
     flow.listed = [];
-    user.reportAll();
+    user.outcomes.reportAll();
   }
 
   #endFlow(user: User): void {
-    user.keepUnconfirmed();
-    user.dropWaiting();
+    user.outcomes.keepUnconfirmed();
+    user.deliveries.dropWaiting();
     user.app?.detachAcks();
     user.flow.end();
     this.#context.commits.whenDone(() => user.confirmToApp());

@@ -94,7 +94,7 @@ export class UpstreamFlows {
         deadlineMs,
         batch,
       };
-      user.receive(delivery);
+      user.deliveries.receive(delivery);
     }
     this.#release(costOf(batch.length));
   }
@@ -115,7 +115,7 @@ export class UpstreamFlows {
   onConfirm({ ref, number }: MessageNamed<"CONFIRM">): void {
     const user = this.#context.users.byKey(ref);
     if (user === undefined || user.flow.state !== "attached") return;
-    for (const ack of user.flow.confirm(number)) user.confirmed(ack.outcomes);
+    for (const ack of user.flow.confirm(number)) user.outcomes.confirmed(ack.outcomes);
     user.confirmToApp();
   }
 
