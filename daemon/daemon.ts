@@ -5,70 +5,22 @@
  * @module
  */
 
-import {
-  type Address,
-  formatAddress,
-  isLocalAddress,
-  parseAddress,
-} from "../protocol/address.ts";
-import type { ByteListener, ByteStream } from "../protocol/byte_stream.ts";
-import {
-  type Clock,
-  systemClock,
-  systemEntropy,
-  type Timer,
-} from "../protocol/clock.ts";
+import type { Address } from "../protocol/address.ts";
+import type { Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
-import { acceptPeer } from "../protocol/handshake.ts";
-import { Heartbeats } from "../protocol/heartbeats.ts";
-import { Unread } from "../protocol/unread.ts";
-import { LIMITS } from "../protocol/limits.ts";
-import type { Peer } from "../protocol/peer.ts";
-import { userOf } from "../protocol/names.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
-import { type Logger, silentLogger } from "../program/log.ts";
 import { toMetrics } from "../program/metrics.ts";
-import type {
-  SessionStatus,
-  StatusQuery,
-  StatusReport,
-} from "../program/status.ts";
+import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
-import {
-  checkToken,
-  findToken,
-  makeToken,
-  readOrMakeToken,
-  readTokenFile,
-  tokenPath,
-} from "../program/tokens.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
-import { readEntries } from "../storage/read_entries.ts";
-import { Store } from "../storage/store.ts";
-import { listen, networkDialer } from "../transport/dial.ts";
-import { machineKeyOf, readBase } from "./base.ts";
-import { DaemonCore } from "./core.ts";
-import { LINK_WINDOW_BYTES } from "./upstream_flows.ts";
-import { DaemonEvents } from "./daemon_events.ts";
+import { assemble, type Parts, type Undo } from "./assembly.ts";
 import type { DaemonEvent } from "./daemon_events.ts";
-import { Commits } from "./commits.ts";
-import { Link } from "./link.ts";
-import {
-  checkDaemonOptions,
-  DAEMON_DEFAULTS,
-  type DaemonOptions,
-} from "./options.ts";
+import { checkDaemonOptions, type DaemonOptions } from "./options.ts";
 import { reportDaemon } from "./status.ts";
 
 const TICK_MS = 250;
-
-interface Session {
-  readonly peer: Peer;
-  readonly sinceMs: number;
-  readonly done: Promise<void>;
-}
 
 /**
  * A running daemon.
@@ -96,65 +48,27 @@ export class Daemon {
   readonly machine: string;
   /** Where HTTP listens, `HOST:PORT`; `null` if it is off. */
   readonly http: string | null;
-  readonly #data: string;
-  #clock: Clock;
-  #logger: Logger;
-  #store: Store;
-  #core: DaemonCore;
-  #link: Link;
-  #listener: ByteListener;
-  #heartbeats: Heartbeats;
-  #http: HttpServer | null = null;
-  #events: DaemonEvents;
-  #sessions = new Map<Peer, Session>();
-  #openings = new Set<ByteStream>();
-  #tasks = new Set<Promise<unknown>>();
-  #startedMs: number;
+  readonly #parts: Parts;
+  readonly #http: HttpServer | null;
+  readonly #startedMs: number;
+  readonly #takeBackToken: () => void;
   #timer: Timer;
   #tickDueMs: number;
-  readonly #unread = new Unread();
-  #rejected: number;
-  readonly #lost: Parts["lost"];
   #isFull = false;
-  #takeBack: () => void;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
-    this.#data = parts.data;
-    this.#clock = parts.clock;
-    this.#logger = parts.logger;
-    this.#store = parts.store;
-    this.#core = parts.core;
-    this.#link = parts.link;
-    this.#listener = parts.listener;
-    this.#heartbeats = parts.heartbeats;
-    this.#events = parts.events;
-    this.#rejected = parts.rejected;
-    this.#lost = parts.lost;
-    this.machine = parts.machine;
-    this.token = parts.token ?? "";
-    this.address = parseAddress(parts.listener.address);
-    this.#startedMs = this.#clock.monotonicMs();
-    this.#takeBack = parts.token === null
-      ? () => {}
-      : handToken(this.address, parts.token);
+    const { address, clock, machine, sessions, token } = parts;
+    this.#parts = parts;
+    this.machine = machine;
+    this.token = token ?? "";
+    this.address = address;
+    this.#startedMs = clock.monotonicMs();
+    this.#takeBackToken = token === null ? () => {} : handToken(address, token);
     this.#tickDueMs = this.#startedMs + TICK_MS;
-    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#watch(this.#accept(parts));
-    if (parts.http !== null) {
-      const handler = createHttpApp({
-        role: "daemon",
-        token: parts.token,
-        hostname: parts.http.hostname,
-        status: (query) => this.status(query),
-        ready: () => this.#stopping === null,
-        metrics: () => toMetrics(this.status()),
-      });
-      this.#http = serveHttp(parts.http, handler, {
-        logger: this.#logger,
-        clock: this.#clock,
-      });
-    }
+    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    sessions.start();
+    this.#http = this.#serveHttp();
     this.http = this.#http?.address ?? null;
   }
 
@@ -182,137 +96,14 @@ export class Daemon {
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
     checkDaemonOptions(options);
-    const holder: { daemon: Daemon | null } = { daemon: null };
-    const clock = options.clock ?? systemClock;
-    const entropy = options.entropy ?? systemEntropy;
-    const logger = options.logger ?? silentLogger;
-    const fail = (error: unknown) => {
-      const reason = error instanceof MomError
-        ? error
-        : new MomError("internal", "The daemon can't go on", { cause: error });
-      logger.error("failed", { error: reason });
-      commits.end();
-      if (holder.daemon !== null) holder.daemon.#fail(reason, options.onFailed);
-    };
-    const commits = new Commits(fail);
-    const store = await Store.open({
-      data: options.data,
-      role: "daemon",
-      clock,
-      entropy,
-      openKv: options.openKv,
-      onFailed: fail,
-      onSeal: () => commits.seal(),
-    });
-    const undo: (() => unknown)[] = [() => store.close()];
+    let daemon: Daemon | null = null;
+    const undo: Undo = [];
     try {
-      commits.attach(store);
-      const base = await readEntries(
-        options.data,
-        () => readBase(commits, options.machine, entropy),
-      );
-      const heartbeatMs = options.heartbeatMs ?? DAEMON_DEFAULTS.heartbeatMs;
-      const heartbeats = new Heartbeats(clock, heartbeatMs);
-      const events = new DaemonEvents();
-      const brokerAddress = formatAddress(options.broker);
-      const lost = { count: 0, epochs: 0 };
-      const core = new DaemonCore({
-        commits,
-        clock,
-        entropy,
-        logger,
-        base,
-        maxMessageBytes: options.maxMessageBytes ??
-          DAEMON_DEFAULTS.maxMessageBytes,
-        inboxBytesMax: options.inboxBytesMax ?? DAEMON_DEFAULTS.inboxBytesMax,
-        outboxBytesMax: options.outboxBytesMax ??
-          DAEMON_DEFAULTS.outboxBytesMax,
-        onConfused: (error) => link.fail(error),
-        onRejected: (user, { topic, count, error }) => {
-          const machine = base.machine;
-          logger.warn("rejected", {
-            user,
-            machine,
-            topic,
-            count,
-            code: error.code,
-          });
-          events.emit({
-            type: "rejected",
-            user,
-            topic,
-            count,
-            code: error.code,
-          });
-          if (holder.daemon !== null) holder.daemon.#rejected += count;
-        },
-        onLost: (user, topic, count) => {
-          logger.warn("lost", { user, machine: base.machine, topic, count });
-          events.emit({ type: "lost", user, topic, count });
-          lost.count += count;
-        },
-        onEpochChanged: (from, to, mayComeTwice) => {
-          const broker = brokerAddress;
-          logger.warn("epoch_changed", { broker, from, to, mayComeTwice });
-          events.emit({
-            type: "epoch_changed",
-            broker,
-            from,
-            to,
-            mayComeTwice,
-          });
-          lost.epochs++;
-        },
+      const parts = await assemble(options, undo, (error) => {
+        if (daemon !== null) daemon.#fail(error);
       });
-      await readEntries(options.data, () => core.load());
-      const listener = options.listener ??
-        listen(listenAddress(options), { removeStale: true });
-      undo.push(() => listener.close());
-      const token = await readToken(options, listener, store, logger);
-      const link = new Link({
-        dialer: options.dialer ?? networkDialer,
-        address: brokerAddress,
-        clock,
-        entropy,
-        heartbeatMs,
-        logger,
-        machine: base.machine,
-        machineKey: machineKeyOf(store),
-        credit: LINK_WINDOW_BYTES,
-        token: () => brokerToken(options),
-        onUp: (peer, welcome) => {
-          core.upstream.linkUp(peer, welcome);
-          events.emit({ type: "link_up", broker: brokerAddress });
-        },
-        onMessage: (message) => core.upstream.onBroker(message),
-        onDown: () => {
-          if (!commits.isEnded) core.upstream.linkDown();
-          events.emit({ type: "link_down", broker: brokerAddress });
-        },
-      });
-      await store.committed();
-      const daemon = new Daemon({
-        clock,
-        logger,
-        store,
-        commits,
-        core,
-        link,
-        listener,
-        heartbeats,
-        events,
-        token,
-        machine: base.machine,
-        rejected: store.end(base.deadLog),
-        lost,
-        http: httpAddress(options),
-        entropy,
-        data: options.data,
-        maxMessageBytes: options.maxMessageBytes ??
-          DAEMON_DEFAULTS.maxMessageBytes,
-      });
-      holder.daemon = daemon;
-      await link.start();
+      daemon = new Daemon(parts);
+      await parts.link.start();
       return daemon;
     } catch (error) {
       for (const step of undo.reverse()) await step();
@@ -340,17 +131,16 @@ export class Daemon {
    * ```
    */
   status(query: StatusQuery = {}): StatusReport {
+    const { clock, core, incidents, link, machine, sessions, store } =
+      this.#parts;
     return reportDaemon({
-      core: this.#core,
-      store: this.#store,
-      machine: this.machine,
-      uptimeMs: this.#clock.monotonicMs() - this.#startedMs,
-      sessions: [...this.#sessions.values()].map((session) =>
-        this.#sessionStatus(session)
-      ),
-      link: this.#link.status(),
-      rejected: this.#rejected,
-      lost: this.#lost,
+      core,
+      store,
+      machine,
+      uptimeMs: clock.monotonicMs() - this.#startedMs,
+      sessions: sessions.status(),
+      link: link.status(),
+      incidents,
     }, query);
   }
 
@@ -376,7 +166,7 @@ export class Daemon {
    * ```
    */
   events(): AsyncIterable<DaemonEvent> {
-    return this.#events.iterate();
+    return this.#parts.events.iterate();
   }
 
   /**
@@ -409,7 +199,8 @@ export class Daemon {
     { force = false }: { force?: boolean } = {},
   ): Promise<BackupReport> {
     const main = new URL("./main.ts", import.meta.url);
-    return backupInProcess({ data: this.#data, file, force, main });
+    const { data } = this.#parts.options;
+    return backupInProcess({ data, file, force, main });
   }
 
   /**
@@ -438,209 +229,66 @@ export class Daemon {
   }
 
   async #stop(): Promise<void> {
-    this.#logger.info("stopping");
-    this.#store.stopWaiting();
+    const { core, events, link, logger, sessions, store } = this.#parts;
+    logger.info("stopping");
+    store.stopWaiting();
     this.#timer.cancel();
-    this.#listener.close();
-    for (const stream of this.#openings) stream.close();
-    const goodbye = {
-      type: "GOAWAY",
-      reason: "the daemon stops",
-      ms: 0,
-    } as const;
-    for (const { peer } of this.#sessions.values()) peer.send(goodbye);
-    await Promise.all(
-      [...this.#sessions.values()].map(({ peer }) => peer.close()),
-    );
-    await this.#link.stop();
-    await this.#core.close();
-    await Promise.all([...this.#tasks]);
-    await this.#store.close();
+    await sessions.close();
+    await link.stop();
+    await core.close();
+    await sessions.idle();
+    await store.close();
     await this.#http?.stop();
-    this.#heartbeats.stop();
-    this.#takeBack();
-    this.#events.close();
+    this.#takeBackToken();
+    events.close();
   }
 
-  #fail(error: MomError, onFailed: DaemonOptions["onFailed"]): void {
+  #fail(error: MomError): void {
     if (this.#stopping !== null) return;
+    const { link, logger, options, sessions } = this.#parts;
     // Nothing in memory is true any more: nobody gets another answer than this.
     const reason = new MomError(
       "store_unavailable",
       `The daemon can't go on: ${error.message}`,
     );
-    for (const { peer } of [...this.#sessions.values()]) peer.fail(reason);
-    this.#link.abort(error);
-    // Not among the tasks: stopping waits for those.
-    this.stop().catch((error) => this.#logger.error("defect", { error }));
-    onFailed?.(error);
+    sessions.fail(reason);
+    link.abort(error);
+    this.stop().catch((error) => logger.error("defect", { error }));
+    options.onFailed?.(error);
   }
 
   #tick(): void {
-    const nowMs = this.#clock.monotonicMs();
+    const { clock, core, link } = this.#parts;
+    const nowMs = clock.monotonicMs();
     const lateMs = nowMs - this.#tickDueMs;
     this.#tickDueMs = nowMs + TICK_MS;
-    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
-    this.#core.tick(lateMs);
+    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    core.tick(lateMs);
     // After a stand-still nobody could be read or written to.
-    if (lateMs < TICK_MS) this.#link.look();
+    if (lateMs < TICK_MS) link.look();
     this.#watchSpace();
   }
 
   #watchSpace(): void {
-    const isFull = !this.#store.canAppend();
+    const { logger, store } = this.#parts;
+    const isFull = !store.canAppend();
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
-    if (isFull) this.#logger.warn("storage_full");
-    else this.#logger.info("storage_free");
+    if (isFull) logger.warn("storage_full");
+    else logger.info("storage_free");
   }
 
-  /** Owns a task until it is over. */
-  #watch(task: Promise<unknown>): void {
-    const owned = task
-      .catch((error) => this.#logger.error("defect", { error }))
-      .finally(() => this.#tasks.delete(owned));
-    this.#tasks.add(owned);
-  }
-
-  async #accept(parts: Parts): Promise<void> {
-    for (let stream = await this.#listener.accept(); stream !== null;) {
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
-        // The oldest: who means it is through within milliseconds.
-        const [oldest] = this.#openings;
-        this.#openings.delete(oldest);
-        oldest.close();
-      }
-      this.#watch(this.#serve(stream, parts));
-      stream = await this.#listener.accept();
-    }
-  }
-
-  async #serve(stream: ByteStream, parts: Parts): Promise<void> {
-    this.#openings.add(stream);
-    const opened = await acceptPeer(stream, {
-      clock: parts.clock,
-      entropy: parts.entropy,
-      heartbeats: parts.heartbeats,
-      unread: this.#unread,
-      token: parts.token,
-      maxMessageBytes: parts.maxMessageBytes,
-      admit: (hello) => {
-        if (hello.role !== "app") {
-          throw new MomError(
-            "bad_message",
-            `Cannot welcome a ${hello.role}: this is a daemon`,
-          );
-        }
-        const { id, epoch } = this.#store;
-        return { role: "daemon", machine: this.machine, storeId: id, epoch };
-      },
-      handlers: (peer) => ({
-        onMessage: (message) => this.#core.onApp(peer, message),
-        onClose: () => {
-          this.#sessions.delete(peer);
-          if (!parts.commits.isEnded) this.#core.onAppLost(peer);
-        },
-        onDrained: () => this.#core.onAppDrained(peer),
-        onDefect: (error) => this.#logger.error("defect", { error }),
-      }),
-    }).finally(() => this.#openings.delete(stream));
-    if (opened === null) return;
-    const { peer, done } = opened;
-    if (peer.isClosed) return;
-    this.#sessions.set(peer, {
-      peer,
-      done,
-      sinceMs: this.#clock.monotonicMs(),
+  #serveHttp(): HttpServer | null {
+    const { clock, http, logger, token } = this.#parts;
+    if (http === null) return null;
+    const handler = createHttpApp({
+      role: "daemon",
+      token,
+      hostname: http.hostname,
+      status: (query) => this.status(query),
+      ready: () => this.#stopping === null,
+      metrics: () => toMetrics(this.status()),
     });
-    if (this.#stopping !== null) peer.abort();
-    await done;
+    return serveHttp(http, handler, { logger, clock });
   }
-
-  #sessionStatus({ peer, sinceMs }: Session): SessionStatus {
-    const name = this.#core.nameOf(peer);
-    return {
-      machine: this.machine,
-      role: "app",
-      users: name === null ? [] : [userOf(name, this.machine)],
-      connectedMs: this.#clock.monotonicMs() - sinceMs,
-      remote: peer.remote,
-    };
-  }
-}
-
-interface Parts {
-  readonly data: string;
-  readonly clock: Clock;
-  readonly entropy: typeof systemEntropy;
-  readonly logger: Logger;
-  readonly store: Store;
-  readonly commits: Commits;
-  readonly core: DaemonCore;
-  readonly link: Link;
-  readonly listener: ByteListener;
-  readonly heartbeats: Heartbeats;
-  readonly events: DaemonEvents;
-  readonly token: string | null;
-  readonly machine: string;
-  readonly rejected: number;
-  readonly lost: { readonly count: number; readonly epochs: number };
-  readonly http: { hostname: string; port: number } | null;
-  readonly maxMessageBytes: number;
-}
-
-function listenAddress(options: DaemonOptions): Address {
-  const where = options.listen;
-  if (typeof where === "string") return parseAddress(where);
-  if ("path" in where) return where;
-  return { hostname: where.hostname ?? "127.0.0.1", port: where.port };
-}
-
-function httpAddress(
-  options: DaemonOptions,
-): { hostname: string; port: number } | null {
-  if (options.http === undefined || options.http === "off") return null;
-  const address = parseAddress(options.http);
-  if ("path" in address) {
-    throw new MomError(
-      "option_invalid",
-      `Cannot start daemon: option "http" is "${
-        formatAddress(address)
-      }", expected HOST:PORT`,
-    );
-  }
-  return address;
-}
-
-/** The token for apps; `null`: everybody is let in. */
-async function readToken(
-  options: DaemonOptions,
-  listener: ByteListener,
-  store: Store,
-  logger: Logger,
-): Promise<string | null> {
-  const address = parseAddress(listener.address);
-  const isLocal = isLocalAddress(address);
-  if (!isLocal) logger.warn("no_tls", { address: listener.address });
-  if (options.token !== undefined) {
-    return checkToken(options.token, 'option "token"');
-  }
-  if (options.insecureNoToken) return null;
-  if (!isLocal && options.tokenFile === undefined) {
-    throw new MomError(
-      "option_invalid",
-      `Cannot listen on ${listener.address}: apps belong to this machine; ` +
-        "beyond loopback a token is needed",
-    );
-  }
-  if (store.isMemory) return makeToken();
-  return await readOrMakeToken(options.tokenFile ?? tokenPath(address));
-}
-
-async function brokerToken(options: DaemonOptions): Promise<string | null> {
-  if (options.brokerToken !== undefined) return options.brokerToken;
-  if (options.brokerTokenFile !== undefined) {
-    return await readTokenFile(options.brokerTokenFile);
-  }
-  return await findToken(options.broker);
 }

@@ -5,7 +5,13 @@
  */
 
 import * as v from "../deps/valibot.ts";
-import { type AddressLike, parseAddress } from "../protocol/address.ts";
+import {
+  type Address,
+  type AddressLike,
+  formatAddress,
+  parseAddress,
+  type TcpAddress,
+} from "../protocol/address.ts";
 import type { ByteListener, Dialer } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
@@ -127,4 +133,28 @@ export function checkDaemonOptions(options: DaemonOptions): void {
   }
   parseAddress(options.broker);
   if (options.machine !== undefined) checkName("machine", options.machine);
+}
+
+/** Where apps reach the daemon. */
+export function listenAddress({ listen }: DaemonOptions): Address {
+  if (typeof listen === "string") return parseAddress(listen);
+  if ("path" in listen) return listen;
+  return { hostname: listen.hostname ?? "127.0.0.1", port: listen.port };
+}
+
+/**
+ * Where HTTP listens; `null`: nowhere.
+ *
+ * @throws {MomError} `option_invalid`.
+ */
+export function httpAddress(options: DaemonOptions): TcpAddress | null {
+  if (options.http === undefined || options.http === "off") return null;
+  const address = parseAddress(options.http);
+  if (!("path" in address)) return address;
+  throw new MomError(
+    "option_invalid",
+    `Cannot start daemon: option "http" is "${
+      formatAddress(address)
+    }", expected HOST:PORT`,
+  );
 }

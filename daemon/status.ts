@@ -15,6 +15,7 @@ import {
 } from "../program/status.ts";
 import type { Store } from "../storage/store.ts";
 import type { DaemonCore } from "./core.ts";
+import type { Incidents } from "./incidents.ts";
 
 /** What goes into a report. */
 export interface DaemonStatusInput {
@@ -24,10 +25,7 @@ export interface DaemonStatusInput {
   readonly uptimeMs: number;
   readonly sessions: SessionStatus[];
   readonly link: LinkStatus;
-  /** What the broker refused for good, since the data folder was made. */
-  readonly rejected: number;
-  /** What became of a broker's store that was replaced, since the start. */
-  readonly lost: { readonly count: number; readonly epochs: number };
+  readonly incidents: Incidents;
 }
 
 /** A daemon's report. What it counts is what lies here; sums over all are the broker's. */
@@ -70,8 +68,8 @@ export function reportDaemon(
     inbox: { messages: totals.pending, bytes: inboxBytes, oldestMs: 0 },
     link: input.link,
     recovery: {
-      epochs: input.lost.epochs,
-      mayBeLost: input.lost.count,
+      epochs: input.incidents.epochs,
+      mayBeLost: input.incidents.mayBeLost,
       mayComeTwice: core.mayComeTwice,
     },
     omitted: {
