@@ -64,12 +64,13 @@ export class Daemon {
     this.token = token ?? "";
     this.address = address;
     this.#startedMs = clock.monotonicMs();
+    // First, since it may fail: nothing else has begun.
+    this.#http = this.#serveHttp();
+    this.http = this.#http?.address ?? null;
     this.#takeBackToken = token === null ? () => {} : handToken(address, token);
     this.#tickDueMs = this.#startedMs + TICK_MS;
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
     sessions.start();
-    this.#http = this.#serveHttp();
-    this.http = this.#http?.address ?? null;
   }
 
   /**
