@@ -115,7 +115,9 @@ export class UpstreamFlows {
   onConfirm({ ref, number }: MessageNamed<"CONFIRM">): void {
     const user = this.#context.users.byKey(ref);
     if (user === undefined || user.flow.state !== "attached") return;
-    for (const ack of user.flow.confirm(number)) user.outcomes.confirmed(ack.outcomes);
+    for (const ack of user.flow.confirm(number)) {
+      user.outcomes.confirmed(ack.outcomes);
+    }
     user.confirmToApp();
   }
 

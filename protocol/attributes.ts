@@ -1,8 +1,8 @@
 /**
  * A batch's attributes: a map of small integers, the same for all its records
  * (PROTOCOL 8.5). The numbers are given out once and for all; version 1 knows a
- * meaning for `expires` alone. An unknown odd number may be carried without
- * being understood; an unknown even one may not.
+ * meaning for `expires` and `epoch` alone. An unknown odd number may be carried
+ * without being understood; an unknown even one may not.
  *
  * On the wire `expires` is the number of milliseconds *left at the moment of
  * sending*; each hop turns it into a moment on its own clock and back, so that
@@ -35,6 +35,8 @@ export const ATTRIBUTE = {
   priority: 8,
   /** Reserved: where a dead letter came from. */
   deadLetterOrigin: 9,
+  /** The only epoch of the broker's store that the messages are for. */
+  epoch: 10,
 } as const;
 
 /** Attributes as they stand in a frame; `null` when there are none. */
@@ -44,8 +46,8 @@ export type Attributes = Map<number, unknown> | null;
  * Makes sure that a batch with these attributes can be accepted.
  *
  * @throws {MomError} `unsupported` for an even number without a meaning here;
- *   `bad_message` for a key or an `expires` that is no whole number from 0, and
- *   when all are more than 4 KiB as encoded.
+ *   `bad_message` for a key, an `expires` or an `epoch` that is no whole number
+ *   from 0, and when all are more than 4 KiB as encoded.
  */
 export function checkAttributes(attributes: Attributes): void {
   if (attributes === null) return;
@@ -53,6 +55,8 @@ export function checkAttributes(attributes: Attributes): void {
     if (!isUint(key)) throw bad(`key ${key} is no whole number from 0`);
     if (key === ATTRIBUTE.expires) {
       if (!isUint(value)) throw bad("expires (1) is no whole number from 0");
+    } else if (key === ATTRIBUTE.epoch) {
+      if (!isUint(value)) throw bad("epoch (10) is no whole number from 0");
     } else if (key % 2 === 0) {
       throw new MomError(
         "unsupported",
@@ -90,6 +94,21 @@ export function withRemaining(
   const copy = new Map(attributes ?? []);
   if (remaining === null) copy.delete(ATTRIBUTE.expires);
   else copy.set(ATTRIBUTE.expires, Math.max(0, Math.floor(remaining)));
+  return copy.size === 0 ? null : copy;
+}
+
+/** The only epoch that the messages are for, or `null` when they are for any. */
+export function wantedEpoch(attributes: Attributes): number | null {
+  const value = attributes?.get(ATTRIBUTE.epoch);
+  return typeof value === "number" ? value : null;
+}
+
+/** What a broker keeps of them: not how long there was left, and for whom they were. */
+export function kept(attributes: Attributes): Attributes {
+  if (attributes === null) return null;
+  const copy = new Map(attributes);
+  copy.delete(ATTRIBUTE.expires);
+  copy.delete(ATTRIBUTE.epoch);
   return copy.size === 0 ? null : copy;
 }
 

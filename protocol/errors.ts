@@ -108,6 +108,10 @@ export const ERRORS = {
     meaning:
       "The wait ended before the answer: it may have happened or may yet happen",
   },
+  store_replaced: {
+    retriable: false,
+    meaning: "The broker's store is another one than the message was for",
+  },
   data_in_use: {
     retriable: false,
     meaning: "Another process uses the data folder",

@@ -11,11 +11,7 @@
  * @module
  */
 
-import {
-  type Attributes,
-  remainingMs,
-  withRemaining,
-} from "../../protocol/attributes.ts";
+import { kept, remainingMs, wantedEpoch } from "../../protocol/attributes.ts";
 import { cutBatch, recordEnd, splitOffset } from "../../protocol/batch.ts";
 import { type ErrorCode, MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
@@ -194,6 +190,7 @@ export class Publishing {
     // A batch that has begun is finished: a refusal would cover what is stored.
     const hasBegun = known > 0;
     const { length } = message.batch;
+    if (!hasBegun) this.#checkEpoch(message);
     if (!hasBegun) this.#state.checkReaders(message.topic);
     if (!hasBegun && !this.#state.store.canAppend(length)) {
       this.#state.noteRefused(length);
@@ -204,6 +201,17 @@ export class Publishing {
     }
     const rest = this.#restOf(job, Math.max(0, known));
     return this.#accept(rest) ? null : rest;
+  }
+
+  /** What is meant for one history does not get into another (PROTOCOL 8.5). */
+  #checkEpoch({ topic, attributes }: Publish): void {
+    const wanted = wantedEpoch(attributes);
+    const { epoch } = this.#state.store;
+    if (wanted === null || wanted === epoch) return;
+    throw new MomError(
+      "store_replaced",
+      `Cannot publish to "${topic}": the store has epoch ${epoch}, not ${wanted}`,
+    );
   }
 
   /** What a topic or a sequence takes stays for long, so there is a limit to them. */
@@ -247,14 +255,11 @@ export class Publishing {
     const { producer, message } = job;
     const senderKey = this.#senderOf(producer)?.key ?? 0;
     const left = remainingMs(message.attributes);
-    const attributes: Attributes = left === null
-      ? message.attributes
-      : withRemaining(message.attributes, null);
     const meta = {
       senderKey,
       sender: producer.sender,
       expiresAtMs: left === null ? null : this.#state.nowMs() + left,
-      attributes: attributes?.size === 0 ? null : attributes,
+      attributes: kept(message.attributes),
     };
     if (left !== null || meta.attributes !== null) {
       return { meta, bytes: encodeMeta(meta, this.#state.store.timeline) };

@@ -63,6 +63,8 @@ export class Life {
   readonly #marked = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #clients = new Set<string>();
+  /** Of the store that its messages come from: it speaks to no other. */
+  #epoch: number | undefined;
   #isOver = false;
   #ticking: Timer | null = null;
   #parts: Promise<void>[] = [];
@@ -167,6 +169,7 @@ export class Life {
     while (!this.#isOver) {
       try {
         for (const each of await mom.receiveMany({ max: RECEIVED_AT_ONCE })) {
+          if (!this.#isOfOneStore(each)) return;
           this.#handlers.get(each.topic)?.(each);
         }
         this.#noteReady();
@@ -175,6 +178,15 @@ export class Life {
         return this.#end({ kind: "failed", error });
       }
     }
+  }
+
+  /** Whether a message is of the same history as all before. */
+  #isOfOneStore({ epoch }: Message): boolean {
+    this.#epoch ??= epoch;
+    if (epoch === this.#epoch) return true;
+    const reason = `messages of epochs ${this.#epoch} and ${epoch}`;
+    this.#end({ kind: "replaced", reason });
+    return false;
   }
 
   /** Another store has another history. */
@@ -239,19 +251,23 @@ export class Life {
   #effectsOf(shard: number): ReplicaEffects {
     const { mom, tell } = this.#options;
     const { expiresMs, replyMs } = COORDINATOR_LIMITS;
-    const kept = { level: "broker", expiresMs } as const;
+    // What is on its way while the broker is restored is of no use to its new store:
+    // a snapshot of records that are not in its log, say.
+    const kept = () =>
+      ({ level: "broker", expiresMs, epoch: this.#epoch }) as const;
     return {
       publish: async (record) => {
-        await mom.publish(this.#topics.log(shard), record, kept);
+        await mom.publish(this.#topics.log(shard), record, kept());
       },
       answer: async (reply) => {
         this.#countClient(reply.client);
         const topic = this.#topics.reply(reply.client);
         const value = toWireReply(shard, reply);
-        await mom.publish(topic, value, { expiresMs: replyMs });
+        const epoch = this.#epoch;
+        await mom.publish(topic, value, { expiresMs: replyMs, epoch });
       },
       snapshot: async (value) => {
-        await mom.publish(this.#topics.snapshot(shard), value, kept);
+        await mom.publish(this.#topics.snapshot(shard), value, kept());
       },
       tell: (event, fields = {}) => tell(event, { shard, ...fields }),
       fail: (error) => this.#end({ kind: "failed", error }),

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { epochOf } from "../../protocol/log_id.ts";
+
 /** What may stand in a header. */
 export type HeaderValue = string | number | boolean | Uint8Array;
 
@@ -24,6 +26,11 @@ export interface Message<T = unknown> {
   readonly headers: Headers;
   /** What was published. */
   readonly value: T;
+  /**
+   * The epoch of the broker's store: after a restore, or the loss of its disk, it is
+   * another one, and what `offset` names may be another message.
+   */
+  readonly epoch: number;
   /** Whether a handle before this one may have received it already. */
   readonly redelivered: boolean;
   /**
@@ -90,6 +97,10 @@ export class ReceivedMessage implements Message {
     this.#owner = owner;
     this.#logId = from.logId;
     this.#serial = serial;
+  }
+
+  get epoch(): number {
+    return epochOf(this.#logId);
   }
 
   ack(): Promise<void> {

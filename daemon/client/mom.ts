@@ -152,7 +152,8 @@ export class Mom implements AsyncDisposable {
    * @param value null, undefined, boolean, number, bigint within 64 bits, string,
    *   Uint8Array, Date, array or plain object, of at most 8 MiB.
    * @throws {MomError} `topic_invalid`, `value_unsupported`, `message_too_large`,
-   *   `option_invalid`: nothing was sent. `storage_full`, `outbox_full`: refused.
+   *   `option_invalid`: nothing was sent. `storage_full`, `outbox_full`,
+   *   `store_replaced`: refused.
    *   `daemon_unavailable`: it was never sent and will not be. `outcome_unknown`:
    *   the wait ended, and it may still arrive. `closed`.
    * @throws {TypeError} If an argument is of the wrong type.
@@ -191,7 +192,8 @@ export class Mom implements AsyncDisposable {
    * @returns A receipt for each value.
    * @throws {MomError} As {@linkcode Mom.publish}: `topic_invalid`,
    *   `value_unsupported`, `message_too_large`, `option_invalid`, `storage_full`,
-   *   `outbox_full`, `daemon_unavailable`, `outcome_unknown`, `closed`.
+   *   `outbox_full`, `store_replaced`, `daemon_unavailable`, `outcome_unknown`,
+   *   `closed`.
    *
    * @example Three at once
    * ```ts

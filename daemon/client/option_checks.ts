@@ -131,7 +131,7 @@ export function readSubscribeOptions(
  */
 export function checkPublishOptions(options: PublishOptions): void {
   requireObject("publish", options);
-  const { level, headers, expiresMs } = options;
+  const { level, headers, expiresMs, epoch } = options;
   if (level !== undefined && level !== "broker") {
     requireType("publish", "level", typeof level === "string", "a string");
     throw invalid("publish", "level", `must be "broker", not "${level}"`);
@@ -142,6 +142,7 @@ export function checkPublishOptions(options: PublishOptions): void {
   if (expiresMs !== undefined) {
     readField("publish", "expiresMs", positive, expiresMs);
   }
+  if (epoch !== undefined) readField("publish", "epoch", positive, epoch);
   checkWait("publish", options);
 }
 

@@ -88,6 +88,13 @@ export interface PublishOptions {
    */
   expiresMs?: number;
   /**
+   * Only for the broker's store with that epoch, as {@linkcode Message.epoch} told:
+   * after a restore, or the loss of its disk, it is refused with `store_replaced`.
+   *
+   * @default For any.
+   */
+  epoch?: number;
+  /**
    * How long to wait for the receipt, in milliseconds; then the call rejects
    * with `outcome_unknown`, and the message may still arrive.
    *

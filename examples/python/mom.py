@@ -94,7 +94,8 @@ _CODES = frozenset(
         "machine_in_use user_expired unauthorized protocol_version bad_frame "
         "bad_message unsupported out_of_sequence outbox_full storage_full "
         "store_unavailable broker_unavailable daemon_unavailable outcome_unknown "
-        "data_in_use data_version data_damaged closed exists unknown_name destroyed "
+        "store_replaced data_in_use data_version data_damaged closed exists "
+        "unknown_name destroyed "
         "lease_lost timed_out internal "
     ).split()
 )

@@ -76,7 +76,7 @@ function namedFields(epoch: number): Record<string, Draw> {
 
 const attributes: Draw = fc.array(
   fc.tuple(
-    fc.constantFrom(1, 1, 3, 5, 11, 2),
+    fc.constantFrom(1, 1, 3, 5, 10, 11, 2),
     fc.oneof(uint, text, fc.constant(null), fc.uint8Array({ maxLength: 9 })),
   ),
   { maxLength: 3 },

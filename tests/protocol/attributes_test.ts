@@ -5,8 +5,10 @@ import {
   checkAttributes,
   decodeAttributes,
   encodeAttributes,
+  kept,
   remainingMs,
   sameAttributes,
+  wantedEpoch,
   withRemaining,
 } from "../../protocol/attributes.ts";
 import { MomError } from "../../protocol/errors.ts";
@@ -15,14 +17,15 @@ const hasCode = (code: string) => (error: unknown) =>
   error instanceof MomError && error.code === code;
 const map = (entries: [number, unknown][]): Attributes => new Map(entries);
 
-Deno.test("checkAttributes() takes none, expires and unknown odd numbers", () => {
+Deno.test("checkAttributes() takes none, expires, epoch and unknown odd numbers", () => {
   checkAttributes(null);
+  checkAttributes(map([[ATTRIBUTE.epoch, 2 ** 32 - 1]]));
   checkAttributes(map([[ATTRIBUTE.expires, 0]]));
   checkAttributes(map([[3, "key"], [5, new Uint8Array(8)], [1001, [1, null]]]));
 });
 
 Deno.test("checkAttributes() refuses even numbers with unsupported", () => {
-  for (const key of [0, 2, 4, 6, 8, 10, 1000]) {
+  for (const key of [0, 2, 4, 6, 8, 12, 1000]) {
     assert.throws(
       () => checkAttributes(map([[key, 1]])),
       hasCode("unsupported"),
@@ -36,6 +39,8 @@ Deno.test("checkAttributes() refuses what makes no sense with bad_message", () =
     map([[1, 1.5]]),
     map([[1, "5"]]),
     map([[1, null]]),
+    map([[10, -1]]),
+    map([[10, "1"]]),
     map([[-1, 1]]),
     new Map([["expires", 1]]) as unknown as Attributes,
     map([[3, "x".repeat(5_000)]]),
@@ -55,6 +60,15 @@ Deno.test("withRemaining() replaces expires and leaves the given map alone", () 
   assert.equal(remainingMs(null), null);
   assert.equal(withRemaining(map([[1, 5]]), null), null);
   assert.deepEqual(withRemaining(null, 7), map([[1, 7]]));
+});
+
+Deno.test("kept() leaves off what was for one hop or one store", () => {
+  const given = map([[1, 1_000], [3, "key"], [10, 7]]);
+  assert.deepEqual(kept(given), map([[3, "key"]]));
+  assert.equal(wantedEpoch(given), 7);
+  assert.equal(kept(map([[1, 5], [10, 7]])), null);
+  assert.equal(kept(null), null);
+  assert.equal(wantedEpoch(null), null);
 });
 
 Deno.test("decodeAttributes() gives back what encodeAttributes() took", () => {

@@ -72,6 +72,42 @@ for (const road of ROADS) {
     await isSettled(place);
   });
 
+  Deno.test(`after a restore what was meant for the store before is refused at the ${road}`, async () => {
+    await using place = await Place.start();
+    const ana = await connect(place, road, "ana");
+    const ben = await connect(place, road, "ben");
+    await ben.subscribe("doors/#");
+    await ana.publish("doors/1", 1);
+    const [{ epoch }] = await take(ben, 1);
+    assert.equal(epoch, place.broker.status().store.epoch);
+    const options = { level: "broker", epoch } as const;
+    await ana.publish("doors/1", 2, options);
+    assert.deepEqual(values(await take(ben, 1)), [2]);
+    await place.confirmed();
+    await place.backup();
+    await place.restore();
+    // Those that go together, too, with others between them.
+    const told = await Promise.allSettled([
+      ana.publish("doors/1", 3, options),
+      ana.publish("doors/1", 4),
+      ana.publish("doors/1", 5, options),
+      ana.publish("doors/2", 6, options),
+      ana.publish("doors/2", 7),
+    ]);
+    assert.deepEqual(
+      told.map((one) => one.status === "rejected" ? one.reason.code : "done"),
+      ["store_replaced", "done", "store_replaced", "store_replaced", "done"],
+    );
+    const after = await take(ben, 2);
+    assert.deepEqual(values(after), [4, 7]);
+    assert.ok(after.every((one) => one.epoch !== epoch));
+    const [last] = after.slice(-1);
+    await ana.publish("doors/2", 8, { ...options, epoch: last.epoch });
+    assert.deepEqual(values(await take(ben, 1)), [8]);
+    await takesNothing(ben);
+    await isSettled(place);
+  });
+
   Deno.test(`after a restore what was taken since the backup comes again at the ${road}, marked`, async () => {
     await using place = await Place.start();
     const ana = await connect(place, road, "ana");
@@ -279,4 +315,24 @@ Deno.test("what a daemon sends after a restore keeps its order over all topics",
   while (got.at(-1) !== 40) got.push(...values(await take(ben, 1)));
   assert.deepEqual(got.filter((n) => (n as number) > 8), range(9, 40));
   assert.equal(place.daemon.status().recovery?.mayBeLost, 2);
+});
+
+Deno.test("what a daemon has for a store that is replaced meanwhile becomes a dead letter", async () => {
+  await using place = await Place.start();
+  const { ana, ben } = await readerAndWriter(place);
+  await ana.publish("doors/1", 1);
+  const [{ epoch }] = await take(ben, 1);
+  await place.confirmed();
+  await place.backup();
+  await place.stopBroker();
+  const events = ana.events()[Symbol.asyncIterator]();
+  const receipt = await ana.publish("doors/1", 2, { epoch });
+  assert.equal(receipt.level, "daemon");
+  await ana.publish("doors/1", 3);
+  await place.restore();
+  assert.deepEqual(values(await take(ben, 1)), [3]);
+  let news = await events.next();
+  while (news.value.type !== "rejected") news = await events.next();
+  await takesNothing(ben);
+  await isSettled(place);
 });

@@ -13,6 +13,7 @@ export const DEFAULT_OPTIONS: PublishOptions = Object.freeze({});
 const DEFAULT_TERMS: BatchTerms = Object.freeze({
   isWanted: false,
   expiresMs: 0,
+  epoch: 0,
 });
 
 /**
@@ -25,7 +26,9 @@ export function readTerms(options: PublishOptions): BatchTerms {
   if (options === DEFAULT_OPTIONS) return DEFAULT_TERMS;
   checkPublishOptions(options);
   options.signal?.throwIfAborted();
-  const { level, expiresMs = 0 } = options;
-  if (level === undefined && expiresMs === 0) return DEFAULT_TERMS;
-  return { isWanted: level === "broker", expiresMs };
+  const { level, expiresMs = 0, epoch = 0 } = options;
+  if (level === undefined && expiresMs === 0 && epoch === 0) {
+    return DEFAULT_TERMS;
+  }
+  return { isWanted: level === "broker", expiresMs, epoch };
 }

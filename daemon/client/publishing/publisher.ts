@@ -378,10 +378,16 @@ export class Publisher {
   }
 
   #attributesOf(tag: Outgoing): Map<number, unknown> | null {
-    if (tag.expiresMs === 0) return null;
-    const spentMs = this.#clock.monotonicMs() - tag.beganMs;
-    const leftMs = Math.max(0, Math.floor(tag.expiresMs - spentMs));
-    return new Map([[ATTRIBUTE.expires, leftMs]]);
+    const { epoch, expiresMs } = tag;
+    if (expiresMs === 0 && epoch === 0) return null;
+    const attributes = new Map<number, unknown>();
+    if (expiresMs !== 0) {
+      const spentMs = this.#clock.monotonicMs() - tag.beganMs;
+      const leftMs = Math.max(0, Math.floor(expiresMs - spentMs));
+      attributes.set(ATTRIBUTE.expires, leftMs);
+    }
+    if (epoch !== 0) attributes.set(ATTRIBUTE.epoch, epoch);
+    return attributes;
   }
 
   #flushWhenDrained(peer: Peer): void {

@@ -17,6 +17,8 @@ export interface BatchTerms {
   readonly isWanted: boolean;
   /** Milliseconds after which the messages expire; 0: never. */
   readonly expiresMs: number;
+  /** The only epoch of the broker's store that they are for; 0: any. */
+  readonly epoch: number;
 }
 
 /** What is kept with a batch until its answer. */
@@ -206,6 +208,7 @@ export class TopicQueue {
     return {
       isWanted: terms.isWanted,
       expiresMs: terms.expiresMs,
+      epoch: terms.epoch,
       queue: this,
       order: this.#line.begin(this),
       callers,
@@ -223,10 +226,7 @@ export class TopicQueue {
   #openFor(terms: BatchTerms, nowMs: number): OpenBatch {
     const open = this.#open;
     if (open !== null) {
-      const { isWanted, expiresMs } = open.tag;
-      if (isWanted === terms.isWanted && expiresMs === terms.expiresMs) {
-        return open;
-      }
+      if (areSame(open.tag, terms)) return open;
       this.#close(open);
     }
     const callers = new SingleCallers();
@@ -258,4 +258,9 @@ export class TopicQueue {
     this.#open = null;
     this.#pool.giveBack(open.records);
   }
+}
+
+function areSame(a: BatchTerms, b: BatchTerms): boolean {
+  return a.isWanted === b.isWanted && a.expiresMs === b.expiresMs &&
+    a.epoch === b.epoch;
 }
