@@ -164,8 +164,9 @@ export function checkSiege(what: string, report: SiegeReport): void {
     underMs <= most,
     `${what}: p99 ${underMs} ms, without it ${calmMs} ms`,
   );
+  // The most is what all producers take that one connection may introduce.
   const grown = Math.round(grownBytes / 2 ** 20);
-  assert(grown < 160, `${what}: memory grew by ${grown} MiB`);
+  assert(grown < 200, `${what}: memory grew by ${grown} MiB`);
   const later = Math.round(laterBytes / 2 ** 20);
   assert(later < 16, `${what}: memory grew by ${later} MiB in the second half`);
 }
