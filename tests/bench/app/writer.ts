@@ -23,6 +23,8 @@ export interface FloodPlan {
 export class Writer {
   readonly connection: BenchConnection;
   readonly #id: number;
+  #bodies: BodyMaker | null = null;
+  #bodyBytes = 0;
   #sequence = 0;
   #waiting = 0;
   /** Wakes when no more than this many are unacknowledged. */
@@ -46,7 +48,7 @@ export class Writer {
   /** Publishes until it is over and all are acknowledged; gives their number. */
   async flood(plan: FloodPlan): Promise<number> {
     const { topics, window, isOver } = plan;
-    const bodies = this.#bodies(plan.bytes);
+    const bodies = this.#bodiesOf(plan.bytes);
     // Half the window is refilled at once: many small turns make small batches.
     const low = window >> 1;
     let sent = 0;
@@ -63,7 +65,7 @@ export class Writer {
 
   /** Publishes one and does not wait. */
   send(topic: string, bytes: number, timeMs = 0): void {
-    const body = this.#bodies(bytes).make(this.#sequence++, timeMs);
+    const body = this.#bodiesOf(bytes).make(this.#sequence++, timeMs);
     this.#waiting++;
     this.connection.publish(topic, body);
   }
@@ -73,8 +75,13 @@ export class Writer {
     await this.#atMost(0);
   }
 
-  #bodies(bytes: number): BodyMaker {
-    return new BodyMaker(this.connection.bodyBytes(bytes), this.#id);
+  /** The one before, where the size is the same: it has room in its block. */
+  #bodiesOf(bytes: number): BodyMaker {
+    if (this.#bodies === null || this.#bodyBytes !== bytes) {
+      this.#bodies = new BodyMaker(this.connection.bodyBytes(bytes), this.#id);
+      this.#bodyBytes = bytes;
+    }
+    return this.#bodies;
   }
 
   #publish(topic: string, bodies: BodyMaker): void {
