@@ -36,7 +36,7 @@ import {
   httpAddress,
   listenAddress,
 } from "./options.ts";
-import { LINK_WINDOW_BYTES } from "./upstream_flows.ts";
+import { LINK_WINDOW_BYTES } from "./upstream/flows.ts";
 
 /** What a daemon is put together from. */
 export interface Parts {

@@ -21,18 +21,18 @@ import { checkName, userOf } from "../protocol/names.ts";
 import { checkKnown, checkNoCustody } from "../protocol/outcomes_check.ts";
 import { checkBatch, checkPublishTopic } from "../protocol/publish_check.ts";
 import type { Logger } from "../program/log.ts";
-import { AppBinding, type Port } from "./app_binding.ts";
+import { AppBinding, type Port } from "./user/app_binding.ts";
 import type { Base } from "./base.ts";
 import type { Commits } from "./commits.ts";
-import { Mark } from "./mark.ts";
-import { Outbox, type RejectedItem } from "./outbox.ts";
-import { lostError } from "./outbox_losses.ts";
-import type { Producer } from "./producers.ts";
+import { Mark } from "./user/mark.ts";
+import { Outbox, type RejectedItem } from "./outbox/outbox.ts";
+import { lostError } from "./outbox/losses.ts";
+import type { Producer } from "./outbox/producers.ts";
 import { sameBytes } from "./same_bytes.ts";
 import { TABLE } from "./tables.ts";
-import { Upstream } from "./upstream.ts";
-import { User, type UserContext } from "./user.ts";
-import { Windows } from "./windows.ts";
+import { Upstream } from "./upstream/upstream.ts";
+import { User, type UserContext } from "./user/user.ts";
+import { Windows } from "./user/windows.ts";
 
 /** A handle that has not taken for this long gets the rest by way of the inbox. */
 const STALLED_MS = 500;

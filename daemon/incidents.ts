@@ -7,7 +7,7 @@
 
 import type { Logger } from "../program/log.ts";
 import type { DaemonEvents } from "./daemon_events.ts";
-import type { RejectedItem } from "./outbox.ts";
+import type { RejectedItem } from "./outbox/outbox.ts";
 
 /** What incidents stand on. */
 export interface IncidentsContext {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { formatAddress } from "../../protocol/address.ts";
 import { LIMITS } from "../../protocol/limits.ts";
-import { Windows } from "../../daemon/windows.ts";
+import { Windows } from "../../daemon/user/windows.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
 import { FakeClock } from "../helpers/fake_clock.ts";
 import { withLowerLimits } from "../helpers/lower_limits.ts";

@@ -9,7 +9,7 @@ import {
   startDaemon,
 } from "../daemon/wire_parts.ts";
 
-/** Bytes of the outbox that may be under way (daemon/outbox.ts), and a read's more. */
+/** Bytes of the outbox that may be under way (daemon/outbox/outbox.ts), and a read's more. */
 const DRAIN_BYTES_MAX = 5 * 1024 * 1024;
 const DRAIN_BYTES_MIN = 2 * 1024 * 1024;
 const RECORD_BYTES = 50_000;
