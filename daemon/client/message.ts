@@ -27,7 +27,7 @@ export interface Message<T = unknown> {
   /** What was published. */
   readonly value: T;
   /**
-   * The epoch of the broker's store: after a restore, or the loss of its disk, it is
+   * The number of the broker's store: after a restore, or the loss of its disk, it is
    * another one, and what `offset` names may be another message.
    */
   readonly epoch: number;

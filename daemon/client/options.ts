@@ -88,7 +88,7 @@ export interface PublishOptions {
    */
   expiresMs?: number;
   /**
-   * Only for the broker's store with that epoch, as {@linkcode Message.epoch} told:
+   * Only for the broker's store with that number, as {@linkcode Message.epoch} told:
    * after a restore, or the loss of its disk, it is refused with `store_replaced`.
    *
    * @default For any.
