@@ -1,5 +1,10 @@
 import { ATTACKS } from "../fuzz/besieger.ts";
-import { checkSiege, Siege, type SiegeReport } from "../fuzz/siege.ts";
+import {
+  checkSiege,
+  Siege,
+  type SiegeReport,
+  type Spread,
+} from "../fuzz/siege.ts";
 
 const isLong = Deno.env.get("MOM_TEST_LONG") === "1";
 
@@ -8,15 +13,15 @@ const LEAST_MS = 1_000 *
   Number(Deno.env.get("MOM_TEST_SIEGE_SECONDS") ?? 120);
 
 function tell(what: string, report: SiegeReport): void {
-  const { calmMs, underMs, grownBytes, laterBytes } = report;
+  const { calm, under, grownBytes, laterBytes } = report;
   const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-  const line =
-    `${what}: p99 ${underMs.toFixed(1)} ms, calm ${
-      calmMs.toFixed(1)
-    } ms; memory +${mib(grownBytes)}, in the second half +${
-      mib(laterBytes)
-    }, ` +
-    `load ${Deno.loadavg()[0].toFixed(1)}\n`;
+  const ms = ({ best, median }: Spread) =>
+    `${best.toFixed(1)} to ${median.toFixed(1)} ms`;
+  const line = `${what}: best to median p99 ${ms(under)}, calm ${
+    ms(calm)
+  }; memory +${mib(grownBytes)}, in the second half +${mib(laterBytes)}, load ${
+    Deno.loadavg()[0].toFixed(1)
+  }\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(line));
 }
 
