@@ -32,7 +32,7 @@ import {
   type Publish,
   type Receipt,
 } from "../../protocol/messages.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 import type { Base } from "../base.ts";
 import type { Commits } from "../commits.ts";
 import { EndedProducers } from "./ended_producers.ts";

@@ -9,7 +9,7 @@ import { withRemaining } from "../../protocol/attributes.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
 import { cutFitting, findTooLarge } from "../../protocol/publish_check.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 import type { OutboxItem } from "./item.ts";
 import type { PublishStream } from "./publish_stream.ts";
 import type { Producer } from "./producers.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { MomError } from "../../protocol/errors.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 
 /** An app's PUBLISH that has no final answer. */
 export interface Waiter {

@@ -9,7 +9,7 @@ import type { Clock } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type { MessageNamed } from "../../protocol/messages.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 import type { Commits } from "../commits.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import type { UpstreamLink } from "./upstream_link.ts";

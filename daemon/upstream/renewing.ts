@@ -8,7 +8,7 @@
 import { MomError } from "../../protocol/errors.ts";
 import type { Message } from "../../protocol/messages.ts";
 import type { Logger } from "../../program/log.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 import type { Base } from "../base.ts";
 import type { Commits } from "../commits.ts";
 import type { KnownSubscription, Subscriptions } from "./subscriptions.ts";

@@ -18,7 +18,7 @@ import {
   type MessageNamed,
 } from "../../protocol/messages.ts";
 import type { Logger } from "../../program/log.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 import type { Base } from "../base.ts";
 import type { Commits } from "../commits.ts";
 import type { LinkedUsers } from "./linked_users.ts";

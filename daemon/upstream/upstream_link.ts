@@ -7,7 +7,7 @@
 
 import { MomError } from "../../protocol/errors.ts";
 import type { ErrorMessage } from "../../protocol/messages.ts";
-import type { Port } from "../user/app_binding.ts";
+import type { Port } from "../port.ts";
 
 /** What is done with the answer to a request. */
 export interface Answer {

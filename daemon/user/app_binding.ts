@@ -7,25 +7,10 @@
 
 import { withRemaining } from "../../protocol/attributes.ts";
 import { cutBatch } from "../../protocol/batch.ts";
-import type { Peer } from "../../protocol/peer.ts";
+import type { Port } from "../port.ts";
 import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
 import { OffsetsByLog } from "./offsets_by_log.ts";
 import type { Producer } from "../outbox/producers.ts";
-
-/** What a daemon needs of a connection. */
-export type Port = Pick<
-  Peer,
-  | "send"
-  | "refuse"
-  | "fail"
-  | "ping"
-  | "abort"
-  | "isClosed"
-  | "bufferedBytes"
-  | "drained"
-  | "isClogged"
-  | "remote"
->;
 
 /** An ACK of the app that is not confirmed. */
 interface OpenAck {

@@ -7,7 +7,7 @@
 
 import { MomError } from "../../protocol/errors.ts";
 import { LIMITS } from "../../protocol/limits.ts";
-import type { Port } from "./app_binding.ts";
+import type { Port } from "../port.ts";
 import type { Windows } from "./windows.ts";
 
 /** An ACK to the broker without its CONFIRM. */
