@@ -956,6 +956,12 @@ class Message:
     #: Under which its acknowledgement is confirmed; 0 while it is held.
     _serial: int
 
+    @property
+    def epoch(self) -> int:
+        """The number of the broker's store: after a restore, or the loss of its disk,
+        it is another one, and what ``offset`` names may be another message."""
+        return _epoch_of(self._log)
+
     def ack(self, timeout: Optional[float] = None) -> None:
         """Acknowledges it, under a manual subscription; else it already is.
 
@@ -1181,6 +1187,7 @@ class _Batch:
         count: int,
         data: bytes,
         is_wanted: bool,
+        attributes: Dict[int, int],
         expires_at: Optional[float],
     ):
         self.order = order
@@ -1189,6 +1196,8 @@ class _Batch:
         self.last = stream.end = stream.end + count
         self.data = data
         self.is_wanted = is_wanted
+        #: But for that of ``expires_at`` (PROTOCOL 8.5).
+        self.attributes = attributes
         self.expires_at = expires_at
         #: Number of the last sending, None while it waits to be sent.
         self.request: Optional[int] = None
@@ -1808,20 +1817,23 @@ class Mom:
         level: Optional[str] = None,
         headers: Optional[Mapping[str, HeaderValue]] = None,
         expires: Optional[float] = None,
+        epoch: Optional[int] = None,
         timeout: Optional[float] = None,
     ) -> Receipt:
         """Publishes one value; returns when it is on a disk, and says on whose.
 
         ``level="broker"`` waits for the broker's; by default the first that has it
         counts. ``expires``: not delivered later than so many seconds from now.
+        ``epoch``: only for the broker's store with that number (``Message.epoch``).
         ``timeout``: how long to wait; ``outcome_unknown`` then, it may still arrive.
 
         Raises ``topic_invalid``, ``value_unsupported``, ``message_too_large``,
-        ``option_invalid``: nothing was sent. ``storage_full``, ``outbox_full``:
-        refused. ``daemon_unavailable``: it was never sent and will not be.
-        ``outcome_unknown``, ``closed``.
+        ``option_invalid``: nothing was sent. ``storage_full``, ``outbox_full``,
+        ``store_replaced``: refused. ``daemon_unavailable``: it was never sent and
+        will not be. ``outcome_unknown``, ``closed``.
         """
         options = {"level": level, "headers": headers, "expires": expires}
+        options["epoch"] = epoch
         return self._publish(topic, [value], timeout=timeout, **options)[0]
 
     def publish_many(
@@ -1832,6 +1844,7 @@ class Mom:
         level: Optional[str] = None,
         headers: Optional[Mapping[str, HeaderValue]] = None,
         expires: Optional[float] = None,
+        epoch: Optional[int] = None,
         timeout: Optional[float] = None,
     ) -> List[Receipt]:
         """Publishes many values to one topic, in their order, a receipt for each. If
@@ -1839,6 +1852,7 @@ class Mom:
         is_one = isinstance(values, (str, bytes, collections.abc.Mapping))
         _require(not is_one, "values", "a list or the like")
         options = {"level": level, "headers": headers, "expires": expires}
+        options["epoch"] = epoch
         return self._publish(topic, list(values), timeout=timeout, **options)
 
     def _publish(
@@ -1849,6 +1863,7 @@ class Mom:
         level: Any,
         headers: Any,
         expires: Any,
+        epoch: Any,
         timeout: Any,
     ) -> List[Receipt]:
         began = time.monotonic()
@@ -1866,13 +1881,23 @@ class Mom:
                     "option_invalid",
                     'Cannot publish: option "expires": must be at least 0.001',
                 )
+        if epoch is not None:
+            is_int = isinstance(epoch, int) and not isinstance(epoch, bool)
+            _require(is_int, 'option "epoch"', "an int")
+            if not 1 <= epoch <= _SAFE:
+                raise MomError(
+                    "option_invalid",
+                    f'Cannot publish: option "epoch": must be at least 1, not {epoch}',
+                )
         _check_timeout(timeout)
         head = _encode_headers(headers)
         records = [_encode_record(one, head, self._message_max) for one in values]
         expires_at = None if expires is None else began + expires
+        attributes = {} if epoch is None else {10: epoch}
+        is_wanted = level == "broker"
         with self._lock:
             self._check_open()
-            batches = self._enqueue(topic, records, level == "broker", expires_at)
+            batches = self._enqueue(topic, records, is_wanted, expires_at, attributes)
             self._pump()
             waiting = collections.deque(batches)
             outcome = self._wait(began, timeout, lambda: _are_done(waiting))
@@ -1889,7 +1914,7 @@ class Mom:
             if not self._line.is_up:
                 return False
             until = time.monotonic() + expires
-            (batch,) = self._enqueue(topic, [record], True, until)
+            (batch,) = self._enqueue(topic, [record], True, until, {})
             batch.is_given_up = True
             self._pump()
             return True
@@ -1900,6 +1925,7 @@ class Mom:
         records: List[bytes],
         is_wanted: bool,
         expires_at: Optional[float],
+        attributes: Dict[int, int],
     ) -> List[_Batch]:
         stream = self._streams.get(topic)
         if stream is None:
@@ -1915,7 +1941,9 @@ class Mom:
             data = records[at] if end == at + 1 else b"".join(records[at:end])
             self._orders += 1
             order, count = self._orders, end - at
-            batch = _Batch(order, stream, count, data, is_wanted, expires_at)
+            batch = _Batch(
+                order, stream, count, data, is_wanted, attributes, expires_at
+            )
             self._batches[order] = batch
             batches.append(batch)
             at = end
@@ -1941,10 +1969,10 @@ class Mom:
         batch.sendings += 1
         self._asked[batch.request] = batch
         self._in_flight += len(batch.data)
-        attributes = None
+        attributes = dict(batch.attributes)
         if batch.expires_at is not None:
             left = math.floor((batch.expires_at - time.monotonic()) * 1000)
-            attributes = {1: max(0, left)}
+            attributes[1] = max(0, left)
         # How far a store that was replaced has come is not known: nothing overtakes
         # the question.
         if stream.replacements != self._replacements:
@@ -1957,7 +1985,7 @@ class Mom:
             "previous": batch.previous,
             "firstSequence": batch.first,
             "count": batch.last - batch.first + 1,
-            "attributes": attributes,
+            "attributes": attributes or None,
             "batch": batch.data,
             "wanted": 1 if batch.is_wanted else None,
         })

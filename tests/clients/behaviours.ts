@@ -141,6 +141,29 @@ export const BEHAVIOURS: readonly Behaviour[] = [
     await failsWith("closed", ana.receive());
   }],
 
+  [
+    "what is meant for another store is refused, and nothing else",
+    async (world) => {
+      const topic = world.name("t");
+      const [ana, ben] = [
+        await world.subject("ana"),
+        await world.partner("ben"),
+      ];
+      await ana.subscribe(topic, { echo: true });
+      await ben.publish(topic, 1);
+      const [{ epoch }] = await ana.take(1);
+      assert.ok(epoch > 0);
+      const options = { level: "broker", expiresMs: 60_000 };
+      await ana.publish(topic, 2, { ...options, epoch });
+      const wrong = ana.publish(topic, 3, { ...options, epoch: epoch + 1 });
+      await failsWith("store_replaced", wrong);
+      await failsWith("option_invalid", ana.publish(topic, 4, { epoch: 0 }));
+      await ana.publishMany(topic, [5, 6], { epoch });
+      assert.deepEqual(await ana.takeValues(3), [2, 5, 6]);
+      await ana.takesNothing();
+    },
+  ],
+
   ["names break rules at the client", async (world) => {
     const ana = await world.subject();
     for (const topic of [...BAD_TOPICS, ...WILD]) {

@@ -42,6 +42,7 @@ def publish_options(told):
         "level": told.get("level"),
         "headers": headers,
         "expires": seconds(told, "expiresMs"),
+        "epoch": told.get("epoch"),
         "timeout": seconds(told),
     }
 
@@ -90,6 +91,7 @@ def from_message(message):
         "sender": message.sender,
         "offset": message.offset,
         "time": message.time,
+        "epoch": message.epoch,
         "headers": [[name, from_value(one)] for name, one in message.headers.items()],
         "value": from_value(message.value),
         "redelivered": message.redelivered,

@@ -132,6 +132,7 @@ function publishOptions(told: Told): PublishOptions {
     ...(told.expiresMs === undefined
       ? {}
       : { expiresMs: told.expiresMs as number }),
+    ...(told.epoch === undefined ? {} : { epoch: told.epoch as number }),
     ...(headers === undefined
       ? {}
       : { headers: Object.fromEntries(headers) as Headers }),
@@ -152,7 +153,7 @@ function subscribeOptions(told: Told): SubscribeOptions {
 
 async function fromMessage(message: Message | null): Promise<unknown> {
   if (message === null) return null;
-  const { topic, sender, offset, time, redelivered } = message;
+  const { topic, sender, offset, time, epoch, redelivered } = message;
   const headers = Object.entries(message.headers).map(async (
     [key, value],
   ) => [key, await fromValue(value)]);
@@ -162,6 +163,7 @@ async function fromMessage(message: Message | null): Promise<unknown> {
     sender,
     offset,
     time,
+    epoch,
     redelivered,
     headers: await Promise.all(headers),
     value: await fromValue(message.value),

@@ -20,6 +20,7 @@ export interface ToldMessage {
   readonly sender: string;
   readonly offset: number;
   readonly time: number;
+  readonly epoch: number;
   readonly headers: readonly (readonly [string, unknown])[];
   readonly value: unknown;
   readonly redelivered: boolean;
