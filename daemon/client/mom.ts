@@ -153,9 +153,8 @@ export class Mom implements AsyncDisposable {
    *   Uint8Array, Date, array or plain object, of at most 8 MiB.
    * @throws {MomError} `topic_invalid`, `value_unsupported`, `message_too_large`,
    *   `option_invalid`: nothing was sent. `storage_full`, `outbox_full`,
-   *   `store_replaced`: refused.
-   *   `daemon_unavailable`: it was never sent and will not be. `outcome_unknown`:
-   *   the wait ended, and it may still arrive. `closed`.
+   *   `store_replaced`: refused. `daemon_unavailable`: it was never sent and will
+   *   not be. `outcome_unknown`: the wait ended, and it may still arrive. `closed`.
    * @throws {TypeError} If an argument is of the wrong type.
    *
    * @example Until it is on the broker's disk

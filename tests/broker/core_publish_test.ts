@@ -47,6 +47,28 @@ Deno.test("[P-8.2] a hole that the sender knows of is accepted", async () => {
   assert.equal(answer.type, "RECEIPT");
 });
 
+Deno.test("[P-8.5] what is for another epoch is refused, but for what is known and what has begun", async () => {
+  await using world = await World.open();
+  const app = await App.attach(world, world.connect(), "ana");
+  const reader = await App.attach(world, world.connect(), "ben");
+  await reader.subscribe("doors");
+  const { epoch } = world.check().store;
+  const attributes = new Map([[10, epoch + 1]]);
+  const refused = await app.publish("doors", [1], { first: 1, attributes });
+  assert.ok(refused.type === "ERROR" && refused.code === "store_replaced");
+  const here = new Map([[10, epoch]]);
+  await app.publish("doors", [1, 2], { first: 1, attributes: here });
+  const known = await app.publish("doors", [1, 2], { first: 1, attributes });
+  assert.equal(known.type, "RECEIPT");
+  // A refusal would cover 2, which is stored (PROTOCOL 8.8).
+  const begun = await app.publish("doors", [2, 3], { first: 2, attributes });
+  assert.equal(begun.type, "RECEIPT");
+  const next = await app.publish("doors", [4], { first: 4, attributes });
+  assert.ok(next.type === "ERROR" && next.code === "store_replaced");
+  assert.deepEqual(reader.numbers(), [1, 2, 3]);
+  assert.ok(reader.wire.all("DELIVER").every((one) => one.attributes === null));
+});
+
 Deno.test("a duplicate of what is still on its way to the disk waits for it", async () => {
   await using world = await World.open();
   const app = await App.attach(world, world.connect(), "ana");
