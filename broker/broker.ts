@@ -5,64 +5,26 @@
  * @module
  */
 
-import {
-  type Address,
-  parseAddress,
-  type TcpAddress,
-} from "../protocol/address.ts";
-import type { ByteListener, ByteStream } from "../protocol/byte_stream.ts";
-import {
-  type Clock,
-  type Entropy,
-  systemClock,
-  systemEntropy,
-  type Timer,
-} from "../protocol/clock.ts";
-import { MomError } from "../protocol/errors.ts";
-import { acceptPeer } from "../protocol/handshake.ts";
-import { Heartbeats } from "../protocol/heartbeats.ts";
-import { Unread } from "../protocol/unread.ts";
+import { type Address, formatAddress } from "../protocol/address.ts";
+import type { Timer } from "../protocol/clock.ts";
+import type { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
-import { type Logger, silentLogger } from "../program/log.ts";
 import { toMetrics } from "../program/metrics.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
 import { handToken } from "../program/token_registry.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
-import { readEntries } from "../storage/read_entries.ts";
-import { Store } from "../storage/store.ts";
-import { listen } from "../transport/dial.ts";
-import { readToken } from "./access.ts";
-import { admit, type Connections, openConnection } from "./connection.ts";
-import { Core } from "./core/core.ts";
+import { assemble, type Parts, toReason, type Undo } from "./assembly.ts";
 import type { PurgeReport, PurgeWish } from "./core/purging.ts";
-import { RETENTION_LIMITS } from "./core/retention.ts";
-import { diskShareOf } from "./disk_share.ts";
-import {
-  BROKER_DEFAULTS,
-  type BrokerOptions,
-  checkBrokerOptions,
-} from "./options.ts";
+import { type BrokerOptions, checkBrokerOptions } from "./options.ts";
 
 export type { BackupReport };
 
 const TICK_MS = 1_000;
 /** Ticks between two slow ones. */
 const SLOW_TICKS = 3_600;
-
-/** What a broker is put together from. */
-interface Parts {
-  readonly options: BrokerOptions;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
-  readonly logger: Logger;
-  readonly store: Store;
-  readonly core: Core;
-  readonly listener: ByteListener;
-  readonly token: string | null;
-}
 
 /**
  * A running broker.
@@ -83,37 +45,26 @@ export class Broker {
   /** Where HTTP listens, `HOST:PORT`; `null` if it is off. */
   readonly http: string | null;
   readonly #parts: Parts;
-  readonly #heartbeats: Heartbeats;
   readonly #http: HttpServer | null;
-  readonly #connections: Connections = new Map();
-  readonly #openings = new Set<ByteStream>();
-  readonly #tasks = new Set<Promise<void>>();
   readonly #takeBackToken: () => void;
   #timer: Timer;
   #tickDueMs: number;
-  readonly #unread = new Unread();
   #ticks = 0;
   #isFull = false;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
-    const { clock, options, listener, token } = parts;
+    const { address, clock, sessions, token } = parts;
     this.#parts = parts;
-    this.#heartbeats = new Heartbeats(
-      clock,
-      options.heartbeatMs ?? BROKER_DEFAULTS.heartbeatMs,
-    );
     this.token = token ?? "";
-    this.address = parseAddress(listener.address);
+    this.address = address;
     // The first that can fail, and the only one.
     this.#http = this.#serveHttp();
     this.http = this.#http?.address ?? null;
-    this.#takeBackToken = token === null
-      ? () => {}
-      : handToken(this.address, token);
+    this.#takeBackToken = token === null ? () => {} : handToken(address, token);
     this.#tickDueMs = clock.monotonicMs() + TICK_MS;
     this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
-    this.#watch(this.#accept());
+    sessions.start();
   }
 
   /**
@@ -135,48 +86,18 @@ export class Broker {
    */
   static async start(options: BrokerOptions): Promise<Broker> {
     checkBrokerOptions(options);
-    const clock = options.clock ?? systemClock;
-    const entropy = options.entropy ?? systemEntropy;
-    const logger = options.logger ?? silentLogger;
-    let core: Core | null = null;
     let broker: Broker | null = null;
-    const fail = (error: unknown) => {
-      const reason = toReason(error);
-      logger.error("failed", { error: reason });
-      core?.fail();
-      if (broker !== null) broker.#fail(reason);
-    };
-    const store = await Store.open({
-      data: options.data,
-      role: "broker",
-      clock,
-      entropy,
-      openKv: options.openKv,
-      onFailed: fail,
-      onSeal: () => core?.seal() ?? null,
-    });
-    let listener: ByteListener | null = null;
+    const undo: Undo = [];
     try {
-      core = await readEntries(
-        options.data,
-        () => newCore(options, store, logger, fail),
-      );
-      listener = options.listener ?? listen({
-        hostname: options.hostname ?? BROKER_DEFAULTS.hostname,
-        port: options.port ?? BROKER_DEFAULTS.port,
+      const parts = await assemble(options, undo, (error) => {
+        if (broker !== null) broker.#fail(error);
       });
-      const { address } = listener;
-      const { isMemory } = store;
-      const context = { address, isMemory, entropy, logger };
-      const token = await readToken(options, context);
-      broker = new Broker(
-        { options, clock, entropy, logger, store, core, listener, token },
-      );
-      logger.info("started", { address, data: options.data });
+      broker = new Broker(parts);
+      const address = formatAddress(parts.address);
+      parts.logger.info("started", { address, data: options.data });
       return broker;
     } catch (error) {
-      listener?.close();
-      await store.close();
+      for (const step of undo.reverse()) await step();
       throw error;
     }
   }
@@ -284,17 +205,13 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { core, store, logger } = this.#parts;
+    const { core, logger, sessions, store } = this.#parts;
     logger.info("stopping");
     this.#close();
     store.stopWaiting();
-    const peers = [...this.#connections.values()];
-    for (const peer of peers) {
-      const reason = "the broker stops";
-      peer.send({ type: "GOAWAY", reason, ms: LIMITS.closeMs });
-    }
+    sessions.warn();
     await this.#settle();
-    await Promise.all(peers.map((peer) => peer.close()));
+    await sessions.end();
     await core.stop();
     await this.#idle();
     await store.close();
@@ -304,15 +221,13 @@ export class Broker {
   /** Nothing new comes in, and no timer runs any more. */
   #close(): void {
     this.#timer.cancel();
-    this.#parts.listener.close();
-    for (const stream of this.#openings) stream.close();
+    this.#parts.sessions.close();
     this.#takeBackToken();
   }
 
   /** Resolves when no connection is served and no timer runs. */
   async #idle(): Promise<void> {
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
-    this.#heartbeats.stop();
+    await this.#parts.sessions.idle();
     await this.#http?.stop();
   }
 
@@ -330,8 +245,8 @@ export class Broker {
 
   /** Nothing in memory is true any more: nobody gets another answer. */
   #fail(error: MomError): void {
-    const { options } = this.#parts;
-    for (const peer of [...this.#connections.values()]) peer.abort(error);
+    const { options, sessions } = this.#parts;
+    sessions.fail(error);
     if (this.#stopping !== null) return;
     this.#close();
     this.#stopping = this.#abandon();
@@ -370,118 +285,18 @@ export class Broker {
     else logger.info("storage_free");
   }
 
-  /** Owns a task until it is over. */
-  #watch(task: Promise<void>): void {
-    const owned = task
-      .catch((error) => this.#defect(error))
-      .finally(() => this.#tasks.delete(owned));
-    this.#tasks.add(owned);
-  }
-
-  #defect(error: unknown): void {
-    this.#parts.logger.error("defect", { error });
-  }
-
-  async #accept(): Promise<void> {
-    const { listener } = this.#parts;
-    while (true) {
-      const stream = await listener.accept();
-      if (stream === null) return;
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
-        // The oldest: who means it is through within milliseconds.
-        const [oldest] = this.#openings;
-        this.#openings.delete(oldest);
-        oldest.close();
-      }
-      if (this.#stopping !== null) stream.close();
-      else this.#watch(this.#serve(stream));
-    }
-  }
-
-  async #serve(stream: ByteStream): Promise<void> {
-    const { clock, entropy, options, store, core, token } = this.#parts;
-    this.#openings.add(stream);
-    let machine = "";
-    try {
-      const opened = await acceptPeer(stream, {
-        clock,
-        entropy,
-        heartbeats: this.#heartbeats,
-        unread: this.#unread,
-        token,
-        maxMessageBytes: options.maxMessageBytes ??
-          BROKER_DEFAULTS.maxMessageBytes,
-        admit: async (hello) => {
-          machine = await admit(hello, core, this.#connections);
-          const { id, epoch } = store;
-          return { role: "broker", machine, storeId: id, epoch };
-        },
-        handlers: (peer, hello) =>
-          openConnection(
-            { peer, hello, machine, onDefect: (each) => this.#defect(each) },
-            core,
-            this.#connections,
-          ),
-      });
-      this.#openings.delete(stream);
-      if (this.#stopping !== null) opened?.peer.abort();
-      await opened?.done;
-    } finally {
-      this.#openings.delete(stream);
-      stream.close();
-    }
-  }
-
   #serveHttp(): HttpServer | null {
-    const { options, token, logger, clock } = this.#parts;
-    const address = httpAddress(options);
-    if (address === null) return null;
+    const { clock, http, logger, token } = this.#parts;
+    if (http === null) return null;
     const handler = createHttpApp({
       role: "broker",
       token,
-      hostname: address.hostname,
+      hostname: http.hostname,
       status: (query) => this.status(query),
       purge: (wish) => this.purge(wish as PurgeWish),
       ready: () => this.#stopping === null,
       metrics: () => toMetrics(this.status()),
     });
-    return serveHttp(address, handler, { logger, clock });
+    return serveHttp(http, handler, { logger, clock });
   }
-}
-
-function newCore(
-  options: BrokerOptions,
-  store: Store,
-  logger: Logger,
-  onDefect: (error: unknown) => void,
-): Core {
-  const isFolder = !store.isMemory && !/^https?:/.test(options.data);
-  return new Core({
-    store,
-    maxMessageBytes: options.maxMessageBytes ??
-      BROKER_DEFAULTS.maxMessageBytes,
-    retention: {
-      ...RETENTION_LIMITS,
-      storeBytes: isFolder ? diskShareOf(options.data) : Infinity,
-      ...options.retention,
-    },
-    logger,
-    onDefect,
-  });
-}
-
-function toReason(error: unknown): MomError {
-  return error instanceof MomError
-    ? error
-    : new MomError("internal", "Cannot go on: defect", { cause: error });
-}
-
-function httpAddress(options: BrokerOptions): TcpAddress | null {
-  if (options.http === undefined || options.http === "off") return null;
-  const address = parseAddress(options.http);
-  if (!("path" in address)) return address;
-  throw new MomError(
-    "option_invalid",
-    `Cannot start broker: option "http" is "unix:${address.path}", expected HOST:PORT`,
-  );
 }

@@ -26,19 +26,8 @@ export async function admit(
   core: Core,
   connections: Connections,
 ): Promise<string> {
-  const { machine, machineKey } = hello;
-  if (hello.role === "app") {
-    checkApp(hello);
-    return DIRECT_MACHINE;
-  }
-  if (machine === null || machineKey === null) {
-    throw new MomError(
-      "bad_message",
-      "Cannot welcome a daemon: HELLO names no machine or no key",
-    );
-  }
-  checkName("machine", machine);
-  const older = core.sessionOf(machine);
+  const machine = machineOf(hello);
+  const older = hello.role === "daemon" ? core.sessionOf(machine) : null;
   if (older !== null && !await isGone(older, connections)) {
     throw new MomError(
       "machine_in_use",
@@ -48,13 +37,23 @@ export async function admit(
   return machine;
 }
 
-/** An app belongs to no machine of its own (PROTOCOL 3.5). */
-function checkApp({ machine, machineKey }: Hello): void {
-  if (machine === null && machineKey === null) return;
-  throw new MomError(
-    "bad_message",
-    "Cannot welcome an app: HELLO names a machine or a key",
-  );
+/** The machine that HELLO stands for; an app has none of its own (PROTOCOL 3.5). */
+function machineOf({ role, machine, machineKey }: Hello): string {
+  if (role === "app") {
+    if (machine === null && machineKey === null) return DIRECT_MACHINE;
+    throw new MomError(
+      "bad_message",
+      "Cannot welcome an app: HELLO names a machine or a key",
+    );
+  }
+  if (machine === null || machineKey === null) {
+    throw new MomError(
+      "bad_message",
+      "Cannot welcome a daemon: HELLO names no machine or no key",
+    );
+  }
+  checkName("machine", machine);
+  return machine;
 }
 
 /** Asks for a sign of life; what keeps silent is ended, and nothing of it is read any more. */
@@ -73,8 +72,6 @@ async function isGone(
 export interface Admitted {
   readonly peer: Peer;
   readonly hello: Hello;
-  /** The machine whose users it may attach. */
-  readonly machine: string;
   /** Hears of defects of ours while its messages are taken. */
   onDefect(error: unknown): void;
 }
@@ -85,8 +82,9 @@ export function openConnection(
   core: Core,
   connections: Connections,
 ): PeerHandlers {
-  const { peer, hello, machine } = admitted;
+  const { peer, hello } = admitted;
   const { role, credit, machineKey } = hello;
+  const machine = machineOf(hello);
   // Of two that were let in at once the later one stays.
   const older = role === "daemon" ? core.sessionOf(machine) : null;
   if (older !== null) connections.get(older)?.abort();

@@ -5,7 +5,11 @@
  */
 
 import * as v from "../deps/valibot.ts";
-import type { AddressLike } from "../protocol/address.ts";
+import {
+  type AddressLike,
+  parseAddress,
+  type TcpAddress,
+} from "../protocol/address.ts";
 import type { ByteListener } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
@@ -108,4 +112,19 @@ export function checkBrokerOptions(options: BrokerOptions): void {
   const problem = `Cannot start broker: ${where}: ${issue.message}`;
   if (issue.kind === "schema") throw new TypeError(problem);
   throw new MomError("option_invalid", problem);
+}
+
+/**
+ * Where HTTP is to listen; `null`: nowhere.
+ *
+ * @throws {MomError} `option_invalid`.
+ */
+export function httpAddress(options: BrokerOptions): TcpAddress | null {
+  if (options.http === undefined || options.http === "off") return null;
+  const address = parseAddress(options.http);
+  if (!("path" in address)) return address;
+  throw new MomError(
+    "option_invalid",
+    `Cannot start broker: option "http" is "unix:${address.path}", expected HOST:PORT`,
+  );
 }

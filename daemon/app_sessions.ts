@@ -4,16 +4,13 @@
  * @module
  */
 
-import type { ByteListener, ByteStream } from "../protocol/byte_stream.ts";
+import type { ByteListener } from "../protocol/byte_stream.ts";
 import type { Clock, Entropy } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
-import { acceptPeer } from "../protocol/handshake.ts";
-import { Heartbeats } from "../protocol/heartbeats.ts";
-import { LIMITS } from "../protocol/limits.ts";
 import type { Hello } from "../protocol/messages.ts";
 import { userOf } from "../protocol/names.ts";
 import type { Peer, PeerHandlers } from "../protocol/peer.ts";
-import { Unread } from "../protocol/unread.ts";
+import { PeerServer } from "../protocol/peer_server.ts";
 import type { Logger } from "../program/log.ts";
 import type { SessionStatus } from "../program/status.ts";
 import type { Commits } from "./commits.ts";
@@ -38,23 +35,23 @@ export interface AppSessionsOptions {
 /** The sessions of one daemon. */
 export class AppSessions {
   readonly #options: AppSessionsOptions;
-  readonly #heartbeats: Heartbeats;
-  readonly #unread = new Unread();
-  /** Not let in yet. */
-  readonly #openings = new Set<ByteStream>();
+  readonly #server: PeerServer;
   /** Since when each has been served, on the monotonic clock. */
   readonly #sinceMs = new Map<Peer, number>();
-  readonly #tasks = new Set<Promise<void>>();
-  #isClosing = false;
 
   constructor(options: AppSessionsOptions) {
     this.#options = options;
-    this.#heartbeats = new Heartbeats(options.clock, options.heartbeatMs);
+    this.#server = new PeerServer({
+      ...options,
+      admit: (hello) => this.#admit(hello),
+      handlers: (peer) => this.#open(peer),
+      onDefect: (error) => this.#defect(error),
+    });
   }
 
   /** Begins to let apps in. */
   start(): void {
-    this.#watch(this.#accept());
+    this.#server.start();
   }
 
   /** Who is there. */
@@ -79,9 +76,7 @@ export class AppSessions {
 
   /** Lets nobody in any more; resolves when who is there has said goodbye. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    this.#options.listener.close();
-    for (const stream of this.#openings) stream.close();
+    this.#server.close();
     const peers = [...this.#sinceMs.keys()];
     const reason = "the daemon stops";
     for (const peer of peers) peer.send({ type: "GOAWAY", reason, ms: 0 });
@@ -89,56 +84,12 @@ export class AppSessions {
   }
 
   /** Resolves when no connection is served and no timer runs. */
-  async idle(): Promise<void> {
-    await Promise.all([...this.#tasks]);
-    this.#heartbeats.stop();
-  }
-
-  /** Owns a task until it is over. */
-  #watch(task: Promise<void>): void {
-    const owned = task
-      .catch((error) => this.#defect(error))
-      .finally(() => this.#tasks.delete(owned));
-    this.#tasks.add(owned);
+  idle(): Promise<void> {
+    return this.#server.idle();
   }
 
   #defect(error: unknown): void {
     this.#options.logger.error("defect", { error });
-  }
-
-  async #accept(): Promise<void> {
-    const { listener } = this.#options;
-    for (let stream = await listener.accept(); stream !== null;) {
-      if (this.#openings.size >= LIMITS.unwelcomedConnections) {
-        // The oldest: who means it is through within milliseconds.
-        const [oldest] = this.#openings;
-        this.#openings.delete(oldest);
-        oldest.close();
-      }
-      this.#watch(this.#serve(stream));
-      stream = await listener.accept();
-    }
-  }
-
-  async #serve(stream: ByteStream): Promise<void> {
-    const { clock, entropy, token, maxMessageBytes } = this.#options;
-    this.#openings.add(stream);
-    const opened = await acceptPeer(stream, {
-      clock,
-      entropy,
-      heartbeats: this.#heartbeats,
-      unread: this.#unread,
-      token,
-      maxMessageBytes,
-      admit: (hello) => this.#admit(hello),
-      handlers: (peer) => this.#handlers(peer),
-    }).finally(() => this.#openings.delete(stream));
-    if (opened === null) return;
-    const { peer, done } = opened;
-    if (peer.isClosed) return;
-    this.#sinceMs.set(peer, clock.monotonicMs());
-    if (this.#isClosing) peer.abort();
-    await done;
   }
 
   #admit({ role }: Hello) {
@@ -153,8 +104,9 @@ export class AppSessions {
     return { role: "daemon", machine, storeId: id, epoch } as const;
   }
 
-  #handlers(peer: Peer): PeerHandlers {
-    const { commits, core } = this.#options;
+  #open(peer: Peer): PeerHandlers {
+    const { clock, commits, core } = this.#options;
+    this.#sinceMs.set(peer, clock.monotonicMs());
     return {
       onMessage: (message) => core.onApp(peer, message),
       onClose: () => {
