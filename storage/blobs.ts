@@ -8,7 +8,6 @@
  * @module
  */
 
-import { MomError } from "../protocol/errors.ts";
 import type { KvReader } from "./kv_reader.ts";
 import { blobKey, type Mutation, VALUE_BYTES_MAX } from "./layout.ts";
 import { isIntact, SEAL_BYTES, sealCopy } from "./sealed_value.ts";
@@ -227,9 +226,4 @@ export class BlobRegistry {
   #offsetOf(id: number): number {
     return this.#info(id).offset;
   }
-}
-
-/** The failure of reading blob `id`. */
-export function blobDamaged(id: number, reason: string): MomError {
-  return new MomError("data_damaged", `Cannot read blob ${id}: ${reason}`);
 }

@@ -5,8 +5,12 @@
  * @module
  */
 
-import { databaseBytes, logBytes } from "./folder.ts";
+import type { Clock } from "../protocol/clock.ts";
+import { databaseBytes, filesBytes, logBytes } from "./folder.ts";
 import { freeBytes, totalBytes } from "./free_bytes.ts";
+
+/** Between two looks at the size of all files. */
+const FILES_EVERY_MS = 250;
 
 /** What is looked at. */
 export interface DiskMeter {
@@ -27,5 +31,19 @@ export function meterOf(folder: string): DiskMeter {
     freeBytes: () => freeBytes(folder),
     databaseBytes: () => databaseBytes(folder),
     logBytes: () => logBytes(folder),
+  };
+}
+
+/** Size of the database's files in a folder, at most 250 ms old. */
+export function filesMeterOf(folder: string, clock: Clock): () => number {
+  let bytes = 0;
+  let lookedMs = -Infinity;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - lookedMs >= FILES_EVERY_MS) {
+      lookedMs = nowMs;
+      bytes = filesBytes(folder);
+    }
+    return bytes;
   };
 }

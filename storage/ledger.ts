@@ -125,6 +125,11 @@ export class Ledger {
     return this.#waitingBytes + this.#open.bytes;
   }
 
+  /** Bytes of stored messages, dead ones that still wait for their deletion included. */
+  get liveBytes(): number {
+    return this.directory.bytes + this.blobs.bytes;
+  }
+
   /** Whether something waits for its deletion. */
   get hasDead(): boolean {
     return this.directory.deadCount > 0 || this.blobs.hasDying;

@@ -120,6 +120,16 @@ export async function readState(
   return { tables, lists };
 }
 
+/** The entries of a table; gives them away, the second call gives none. */
+export function takeTable(
+  tables: Tables,
+  table: number,
+): Map<number, Uint8Array> {
+  const entries = tables.get(table);
+  tables.delete(table);
+  return entries ?? new Map();
+}
+
 async function readFolded(
   kv: Deno.Kv,
   root: Root,

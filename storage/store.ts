@@ -11,27 +11,17 @@
 
 import type { Clock } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
-import {
-  blobDamaged,
-  blobPartCount,
-  blobParts,
-  readBlobParts,
-  type StagedBlob,
-} from "./blobs.ts";
-import { Committer } from "./committer.ts";
-import { filesBytes, openPlace, type StorePlace } from "./folder.ts";
-import { Fold } from "./fold.ts";
+import { assemble, type Parts } from "./assembly.ts";
+import type { StagedBlob } from "./blobs.ts";
+import type { Committer } from "./committer.ts";
+import { openPlace, type StorePlace } from "./folder.ts";
 import type { ReadResult } from "./item.ts";
 import { toStoreError } from "./kv_errors.ts";
-import { KvReader } from "./kv_reader.ts";
-import { OWNER_TABLE_MAX } from "./layout.ts";
-import { blobCacheKey, Ledger } from "./ledger.ts";
-import { LogReader, type Want } from "./log_reader.ts";
-import { type Opened, readStore, type Tables } from "./opening.ts";
-import { Space } from "./space.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Want } from "./log_reader.ts";
+import { type Opened, readStore } from "./opening.ts";
 import type { StoreOptions, TrimTargetOptions } from "./store_options.ts";
 import type { Timeline } from "./timeline.ts";
-import { ValueCache } from "./value_cache.ts";
 
 export type { StagedBlob } from "./blobs.ts";
 export type { KvOpener } from "./folder.ts";
@@ -43,9 +33,6 @@ export type {
   StoreOptions,
   TrimTargetOptions,
 } from "./store_options.ts";
-
-const MIB = 1024 * 1024;
-const FILES_BYTES_EVERY_MS = 250;
 
 /**
  * An open store.
@@ -78,60 +65,31 @@ export class Store {
   readonly epoch: number;
   /** Whether it ends with the process. */
   readonly isMemory: boolean;
-
-  readonly #options: StoreOptions;
   /** What time it goes by. */
   readonly clock: Clock;
   readonly #place: StorePlace;
-  readonly #space: Space | null;
-  readonly #tables: Tables;
-  readonly #cache: ValueCache;
+  readonly #parts: Parts;
   readonly #ledger: Ledger;
-  readonly #reader: KvReader;
-  readonly #logReader: LogReader;
-  readonly #fold: Fold;
   readonly #committer: Committer;
-  /** Bytes of bodies that are being staged. */
-  #stagingBytes = 0;
   /** Whether the owner asked for a commit: before, it may still be loading. */
   #isStarted = false;
   #isClosed = false;
   #closing: Promise<void> | null = null;
-  #filesBytes = 0;
-  #filesBytesMs = -Infinity;
 
   private constructor(
     options: StoreOptions,
     place: StorePlace,
     opened: Opened,
   ) {
-    const { root, lists, tables } = opened;
-    this.#options = options;
+    const parts = assemble(options, place, opened, () => this.#isStarted);
+    this.id = opened.root.id;
+    this.epoch = opened.root.epoch;
+    this.isMemory = options.data === ":memory:";
     this.clock = options.clock;
     this.#place = place;
-    this.#tables = tables;
-    this.id = root.id;
-    this.epoch = root.epoch;
-    this.isMemory = options.data === ":memory:";
-    this.#cache = new ValueCache(options.limits?.cacheBytes ?? 32 * MIB);
-    this.#ledger = this.#newLedger(opened);
-    this.#reader = new KvReader(place.reader);
-    this.#logReader = new LogReader({
-      directory: this.#ledger.directory,
-      journal: this.#ledger.journal,
-      cache: this.#cache,
-      reader: this.#reader,
-      position: () => this.#ledger.position,
-    });
-    this.#fold = new Fold(
-      this.#reader,
-      root,
-      () => this.#committer.wake(),
-      (error) => this.#committer.fail(toStoreError(error, "fold")),
-    );
-    this.#committer = this.#newCommitter(opened.versionstamp);
-    this.#space = place.folder === null ? null : this.#newSpace(place.folder);
-    for (const list of lists) this.#fold.add(list);
+    this.#parts = parts;
+    this.#ledger = parts.ledger;
+    this.#committer = parts.committer;
   }
 
   /**
@@ -177,39 +135,30 @@ export class Store {
 
   /** Bytes that are not yet on disk, about; for back-pressure. */
   get dirtyBytes(): number {
-    return this.#ledger.dirtyBytes + this.#stagingBytes;
+    return this.#ledger.dirtyBytes + this.#parts.bodies.stagingBytes;
   }
 
   /** Bytes of stored messages, dead ones that still wait for their deletion included. */
   get liveBytes(): number {
-    const { directory, blobs } = this.#ledger;
-    return directory.bytes + blobs.bytes;
+    return this.#ledger.liveBytes;
   }
 
   /** Size of the files, at most 250 ms old; they never shrink. Without files as {@link liveBytes}. */
   bytesOnDisk(): number {
-    const folder = this.#place.folder;
-    if (folder === null) return this.liveBytes;
-    const nowMs = this.clock.monotonicMs();
-    if (nowMs - this.#filesBytesMs >= FILES_BYTES_EVERY_MS) {
-      this.#filesBytesMs = nowMs;
-      this.#filesBytes = filesBytes(folder);
-    }
-    return this.#filesBytes;
+    return this.#parts.bytesOnDisk();
   }
 
   /** Whether there is room for `bytes` of messages. All else may go on when not. */
   canAppend(bytes = 0): boolean {
     return this.#committer.failure === null &&
-      (this.#space?.hasRoom(bytes) ?? true);
+      (this.#parts.space?.hasRoom(bytes) ?? true);
   }
 
   // ---- tables
 
   /** The entries of an owner's table as of opening; gives them away, the second call gives none. */
   takeEntries(table: number): Map<number, Uint8Array> {
-    checkTable(table);
-    return this.#take(table);
+    return this.#parts.tables.take(table);
   }
 
   /**
@@ -220,12 +169,14 @@ export class Store {
    * @param value Belongs to the store from then on: do not change it.
    */
   put(table: number, key: number, value: Uint8Array): void {
-    this.#change(table, key, value);
+    this.#assertWritable();
+    this.#parts.tables.set(table, key, value);
   }
 
   /** Removes an entry. */
   delete(table: number, key: number): void {
-    this.#change(table, key, null);
+    this.#assertWritable();
+    this.#parts.tables.set(table, key, null);
   }
 
   // ---- logs
@@ -307,24 +258,7 @@ export class Store {
    */
   async stage(body: Uint8Array): Promise<StagedBlob> {
     this.#assertWritable();
-    const blob = this.#ledger.stage(body.length);
-    this.#stagingBytes += body.length;
-    try {
-      // Known before the first part is there, or opening could not find them.
-      await this.committed();
-      const count = blobPartCount(body.length);
-      let part = 0;
-      await this.#committer.commitPieces(() => {
-        if (part >= count) return null;
-        const parts = blobParts(blob.id, body, part);
-        part += parts.length;
-        return parts;
-      });
-    } finally {
-      this.#stagingBytes -= body.length;
-    }
-    this.#cache.set(blobCacheKey(blob.id), body);
-    return blob;
+    return await this.#parts.bodies.stage(body, () => this.committed());
   }
 
   /**
@@ -340,8 +274,7 @@ export class Store {
   /** Gives up what was staged. */
   discardStaged(blob: StagedBlob): void {
     this.#assertWritable();
-    this.#ledger.blobs.discard(blob.id);
-    this.#cache.delete(blobCacheKey(blob.id));
+    this.#parts.bodies.discard(blob);
   }
 
   /** Makes offsets below `begin` gone; space is freed in the background. A lower one than before does nothing. */
@@ -358,7 +291,7 @@ export class Store {
   /** The first offset whose time is at least `timeMs`; the log's end if there is none. */
   async offsetAtTime(log: number, timeMs: number): Promise<number> {
     this.#assertOpen();
-    return await this.#logReader.offsetAtTime(log, timeMs);
+    return await this.#parts.logReader.offsetAtTime(log, timeMs);
   }
 
   // ---- commits
@@ -404,12 +337,12 @@ export class Store {
     maxBytes: number,
   ): Promise<ReadResult[]> {
     this.#assertOpen();
-    return await this.#logReader.read(wants, maxBytes);
+    return await this.#parts.logReader.read(wants, maxBytes);
   }
 
   /** As {@link readInOrder} at once, or `null` when it would have to read from disk. */
   readCached(wants: Iterable<Want>, maxBytes: number): ReadResult[] | null {
-    return this.#logReader.readCached(wants, maxBytes);
+    return this.#parts.logReader.readCached(wants, maxBytes);
   }
 
   /**
@@ -419,19 +352,12 @@ export class Store {
    */
   async readBlob(blob: number): Promise<Uint8Array> {
     this.#assertOpen();
-    const bytes = this.#ledger.blobs.bytesOf(blob);
-    if (bytes === undefined) throw blobDamaged(blob, "it is gone");
-    const cached = this.#cache.get(blobCacheKey(blob));
-    if (cached !== undefined) return cached;
-    const body = await readBlobParts(this.#reader, blob, bytes);
-    if (body === null) throw blobDamaged(blob, "a part is missing or damaged");
-    this.#cache.set(blobCacheKey(blob), body);
-    return body;
+    return await this.#parts.bodies.read(blob);
   }
 
   /** On a full disk, what waits for room is tried once more and then fails. Before {@link close}. */
   stopWaiting(): void {
-    this.#space?.stopWaiting();
+    this.#parts.space?.stopWaiting();
   }
 
   /** Commits what is there, then closes. May be called again, also after a failure. */
@@ -446,67 +372,9 @@ export class Store {
     this.stopWaiting();
     await this.#committer.close();
     this.#isClosed = true;
-    await this.#reader.close();
-    await this.#space?.close();
+    await this.#parts.reader.close();
+    await this.#parts.space?.close();
     this.#place.close();
-  }
-
-  #newLedger(opened: Opened): Ledger {
-    const { root, lists } = opened;
-    const last = lists[lists.length - 1];
-    return new Ledger({
-      position: last?.position ?? root.foldedPosition,
-      counters: last?.counters ?? root.counters,
-      take: (table) => this.#take(table),
-    }, {
-      clock: this.clock,
-      cache: this.#cache,
-      onSeal: () => this.#callOwner(),
-      onGroup: (group) => this.#committer.push(group),
-    });
-  }
-
-  #newCommitter(versionstamp: string): Committer {
-    const { writer } = this.#place;
-    return new Committer(writer, this.clock, versionstamp, this.#fold, {
-      seal: () => this.#ledger.seal(),
-      hasUpkeep: () => this.#isStarted && this.#ledger.hasDead,
-      onFull: () => this.#space?.makeRoom() ?? Promise.resolve(false),
-      onFailed: (error) => this.#options.onFailed(error),
-    });
-  }
-
-  #newSpace(folder: string): Space {
-    const { clock, limits } = this.#options;
-    return new Space({
-      folder,
-      clock,
-      reserveBytes: limits?.reserveBytes,
-      freeBytesMin: limits?.freeBytesMin,
-      liveBytes: () => this.liveBytes,
-      dirtyBytes: () => this.dirtyBytes,
-    }, this.#place.unusedBytes);
-  }
-
-  #callOwner(): (() => void) | null {
-    // Closed before it was used: the owner may never have come to be.
-    if (!this.#isStarted && this.#ledger.isOpenEmpty) return null;
-    return this.#options.onSeal();
-  }
-
-  #take(table: number): Map<number, Uint8Array> {
-    const entries = this.#tables.get(table);
-    this.#tables.delete(table);
-    return entries ?? new Map();
-  }
-
-  #change(table: number, key: number, value: Uint8Array | null): void {
-    this.#assertWritable();
-    checkTable(table);
-    if (!Number.isSafeInteger(key) || key < 0) {
-      throw new RangeError(`Cannot use key ${key} of table ${table}`);
-    }
-    this.#ledger.change(table, key, value);
   }
 
   #assertWritable(): void {
@@ -517,14 +385,6 @@ export class Store {
 
   #assertOpen(): void {
     if (this.#isClosed) throw closedError();
-  }
-}
-
-function checkTable(table: number): void {
-  if (!Number.isInteger(table) || table < 1 || table > OWNER_TABLE_MAX) {
-    throw new RangeError(
-      `Cannot use table ${table}: 1 to ${OWNER_TABLE_MAX} are the owner's`,
-    );
   }
 }
 
