@@ -57,3 +57,9 @@ export const COORDINATOR_LIMITS = {
   /** Messages of an error are cut here. */
   messageChars: 300,
 } as const;
+
+/** After how long a silent session with nothing to lose is forgotten. */
+export function idleMs(leaseMs: number): number {
+  const { idleLeases, idleMsMin } = COORDINATOR_LIMITS;
+  return Math.max(idleLeases * leaseMs, idleMsMin);
+}

@@ -16,6 +16,9 @@ import { COORDINATOR_LIMITS } from "../limits.ts";
 import { FORMAT } from "../records.ts";
 import type { WireReply } from "../replies.ts";
 import { Call, type OperationFields } from "./call.ts";
+import { LineCalls } from "./line_calls.ts";
+import { LineSession, RENEWALS } from "./line_session.ts";
+import { LogTime } from "./log_time.ts";
 import { Permit, type PermitOwner } from "./permit.ts";
 
 /** What a line stands on. */
@@ -40,31 +43,19 @@ interface OutgoingRecord {
   readonly [field: string]: unknown;
 }
 
-/** So many of the requests that may be open can be `wait`s: others must get through. */
-const OPEN_WAITS = COORDINATOR_LIMITS.openRequests * 3 / 4;
-const OPEN_OTHERS = COORDINATOR_LIMITS.openRequests - OPEN_WAITS;
 /** After so long without an answer a request is sent again for the first time. */
 const RESEND_MS = 1_000;
 /** A wait may be in its queue for long; who takes over answers it by itself. */
 const RESEND_WAIT_MS = 4_000;
-/** A lease has so many renewals. */
-const RENEWALS = 3;
 
 /** One shard, as a client sees it. */
 export class ShardLine implements PermitOwner {
   readonly #options: ShardLineOptions;
-  /** Calls that were sent and not answered, by number. */
-  readonly #sent = new Map<number, Call>();
-  readonly #waiting = { waits: [] as Call[], others: [] as Call[] };
-  readonly #permits = new Set<Permit>();
-  #session = 0;
-  #isOpen = false;
+  readonly #calls = new LineCalls();
+  readonly #session: LineSession;
+  readonly #logTime = new LogTime();
   #hello: Call | null = null;
   #upTo = 0;
-  #lastSentMs = -Infinity;
-  /** Something was consumed, and the shard does not know that it was heard. */
-  #owesNews = false;
-  #logTime: { timeMs: number; atMs: number } | null = null;
   #tick: Timer | null = null;
   /** No more calls are taken. */
   #isClosed = false;
@@ -73,6 +64,7 @@ export class ShardLine implements PermitOwner {
 
   constructor(options: ShardLineOptions) {
     this.#options = options;
+    this.#session = new LineSession(options.leaseMs);
   }
 
   /** Makes a call; its result is what `done` says. */
@@ -99,50 +91,42 @@ export class ShardLine implements PermitOwner {
     const fields = { op: "semaphore_release", name, token };
     try {
       await this.call(fields, this.#options.timeoutMs);
-      this.#permits.delete(permit);
+      this.#session.letGo(permit);
     } catch (error) {
       // Without an answer it may still be held, and then the session must live.
-      if (!hasCode(error, "outcome_unknown")) this.#permits.delete(permit);
+      if (!hasCode(error, "outcome_unknown")) this.#session.letGo(permit);
       throw error;
     }
   }
 
   /** A reply of this shard. */
   onReply(reply: WireReply): void {
-    this.#noteTime(reply.time);
-    if (reply.outcome === "ended" && reply.session === this.#session) {
+    const { clock } = this.#options;
+    this.#logTime.note(reply.time, clock.monotonicMs());
+    if (reply.outcome === "ended" && reply.session === this.#session.number) {
       this.#loseSession();
     }
-    const call = this.#sent.get(reply.request);
+    const call = this.#calls.sentOf(reply.request);
     if (call === undefined || call.session !== reply.session) return;
     if (reply.outcome === "late") return this.#send(call);
-    this.#sent.delete(reply.request);
+    this.#calls.removeSent(reply.request);
     this.#settle(call, reply);
-    this.#sendWaiting();
-  }
-
-  /** The log's time never falls; an answer that is sent again tells an old one. */
-  #noteTime(timeMs: number): void {
-    const atMs = this.#options.clock.monotonicMs();
-    const known = this.#logTime;
-    if (known !== null && known.timeMs + (atMs - known.atMs) > timeMs) return;
-    this.#logTime = { timeMs, atMs };
+    this.#sendReady();
   }
 
   /** Replies may have been lost. */
   resend(): void {
-    for (const call of [...this.#sent.values()]) this.#send(call);
+    for (const call of this.#calls.sent()) this.#send(call);
   }
 
   /** Ends all calls, and tells the shard. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const isThere = this.#isOpen || this.#hello !== null;
+    const isThere = this.#session.isOpen || this.#hello !== null;
     const error = closed();
-    for (const call of this.#calls()) call.reject(error);
-    for (const permit of this.#permits) permit.lose();
-    this.#permits.clear();
+    for (const call of this.#calls.takeAll()) call.reject(error);
+    this.#session.losePermits();
     if (isThere) await this.#leave();
     this.#isOver = true;
     this.#tick?.cancel();
@@ -161,45 +145,24 @@ export class ShardLine implements PermitOwner {
     await call.result.catch(() => {});
   }
 
-  #calls(): Call[] {
-    const { waits, others } = this.#waiting;
-    const sent = [...this.#sent.values()];
-    this.#sent.clear();
-    return [...sent, ...waits.splice(0), ...others.splice(0)];
-  }
-
   #queue(call: Call): void {
-    this.#waiting[call.isWait ? "waits" : "others"].push(call);
+    this.#calls.queue(call);
     this.#requireSession();
-    this.#sendWaiting();
+    this.#sendReady();
     this.#keepTicking();
   }
 
-  #sendWaiting(): void {
-    if (!this.#isOpen) return;
-    const { waits, others } = this.#waiting;
-    let openWaits = 0;
-    for (const call of this.#sent.values()) if (call.isWait) openWaits++;
-    let openOthers = this.#sent.size - openWaits;
-    for (; others.length > 0 && openOthers < OPEN_OTHERS; openOthers++) {
-      this.#sendFirst(others);
-    }
-    for (; waits.length > 0 && openWaits < OPEN_WAITS; openWaits++) {
-      this.#sendFirst(waits);
-    }
-  }
-
-  #sendFirst(calls: Call[]): void {
-    const call = calls.shift()!;
-    if (!call.isOver) this.#send(call);
+  #sendReady(): void {
+    if (!this.#session.isOpen) return;
+    for (const call of this.#calls.takeReady()) this.#send(call);
   }
 
   #send(call: Call): void {
     const { clock, nextRequest } = this.#options;
     if (call.request === 0) {
       call.request = nextRequest();
-      call.session = this.#session;
-      this.#sent.set(call.request, call);
+      call.session = this.#session.number;
+      this.#calls.addSent(call);
     }
     call.sent++;
     call.lastSentMs = clock.monotonicMs();
@@ -218,20 +181,16 @@ export class ShardLine implements PermitOwner {
   #publish(record: OutgoingRecord, call?: Call): void {
     const { clock, client } = this.#options;
     this.#upTo = Math.max(this.#upTo, record.request ?? 0);
-    const open: number[] = [];
-    for (const { request, session } of this.#sent.values()) {
-      if (session === record.session) open.push(request);
-    }
-    if (record.session === this.#session) {
-      this.#lastSentMs = clock.monotonicMs();
-      this.#owesNews = false;
+    const open = this.#calls.openRequests(record.session);
+    if (record.session === this.#session.number) {
+      this.#session.told(clock.monotonicMs());
     }
     const upTo = this.#upTo;
     this.#options.publish({ v: FORMAT, client, upTo, open, ...record }).catch(
       (error) => {
         // What may get better is sent again in time.
         if (call === undefined || !isForGood(error)) return;
-        this.#sent.delete(call.request);
+        this.#calls.removeSent(call.request);
         call.reject(error);
       },
     );
@@ -239,10 +198,10 @@ export class ShardLine implements PermitOwner {
 
   /** In the log's time; none as long as that is not known. */
   #deadlineOf({ endsAtMs, fields }: Call): number | null {
-    if (this.#logTime === null || fields.op === "semaphore_cancel") return null;
     const nowMs = this.#options.clock.monotonicMs();
-    const leftMs = Math.min(endsAtMs - nowMs, COORDINATOR_LIMITS.requestMs);
-    return this.#logTime.timeMs + (nowMs - this.#logTime.atMs) + leftMs;
+    const timeMs = this.#logTime.at(nowMs);
+    if (timeMs === null || fields.op === "semaphore_cancel") return null;
+    return timeMs + Math.min(endsAtMs - nowMs, COORDINATOR_LIMITS.requestMs);
   }
 
   #settle(call: Call, reply: WireReply): void {
@@ -267,9 +226,9 @@ export class ShardLine implements PermitOwner {
     const { op, name } = call.fields;
     if (op === "semaphore_signal") {
       // The shard has taken it as that permit's end.
-      const permit = this.#oldestPermit(String(name));
+      const permit = this.#session.oldestPermit(String(name));
       permit?.settle();
-      if (permit !== null) this.#permits.delete(permit);
+      if (permit !== null) this.#session.letGo(permit);
     }
     if (!call.isWait) return call.resolve(result);
     // What a session held that has ended is not held.
@@ -277,16 +236,9 @@ export class ShardLine implements PermitOwner {
     const permit = new Permit(String(name), Number(result), this);
     if (call.fields.consume === true) {
       permit.settle();
-      this.#owesNews = true;
-    } else this.#permits.add(permit);
+      this.#session.oweNews();
+    } else this.#session.hold(permit);
     call.resolve(permit);
-  }
-
-  #oldestPermit(name: string): Permit | null {
-    for (const permit of this.#permits) {
-      if (permit.name === name) return permit;
-    }
-    return null;
   }
 
   /** Of a session that has ended: once more, unless that may be once too often. */
@@ -313,25 +265,26 @@ export class ShardLine implements PermitOwner {
   }
 
   #isCurrent(call: Call): boolean {
-    return this.#isOpen && call.session === this.#session;
+    const { isOpen, number } = this.#session;
+    return isOpen && call.session === number;
   }
 
   #loseSession(): void {
-    this.#isOpen = false;
-    for (const permit of [...this.#permits]) permit.lose();
-    this.#permits.clear();
-    for (const call of [...this.#sent.values()]) {
+    this.#session.isOpen = false;
+    this.#session.losePermits();
+    for (const call of this.#calls.sent()) {
       if (!call.isWait) continue;
-      this.#sent.delete(call.request);
+      this.#calls.removeSent(call.request);
       this.#again(call);
     }
   }
 
   #requireSession(): void {
-    if (this.#isOpen && this.#isIdleTooLong()) this.#isOpen = false;
-    if (this.#isOpen || this.#hello !== null || this.#isClosed) return;
+    const session = this.#session;
+    if (session.isOpen && this.#isIdleTooLong()) session.isOpen = false;
+    if (session.isOpen || this.#hello !== null || this.#isClosed) return;
     const { clock, leaseMs } = this.#options;
-    this.#session++;
+    session.number++;
     const hello = this.#hello = new Call({
       clock,
       fields: { op: "hello", leaseMs },
@@ -340,47 +293,42 @@ export class ShardLine implements PermitOwner {
     });
     hello.result.then(() => this.#onOpen(hello), (error) => {
       this.#hello = null;
-      const { waits, others } = this.#waiting;
-      for (const call of [...waits.splice(0), ...others.splice(0)]) {
-        call.reject(error);
-      }
+      for (const call of this.#calls.takeQueued()) call.reject(error);
     });
     this.#send(hello);
   }
 
   #onOpen(hello: Call): void {
     this.#hello = null;
-    this.#isOpen = hello.session === this.#session;
-    this.#sendWaiting();
+    this.#session.isOpen = hello.session === this.#session.number;
+    this.#sendReady();
   }
 
-  /** The shard may have forgotten it. */
+  /** The shard may have forgotten the session. */
   #isIdleTooLong(): boolean {
-    if (this.#isActive() || this.#sent.size > 0) return false;
-    const { clock, leaseMs } = this.#options;
-    return clock.monotonicMs() - this.#lastSentMs > idleMs(leaseMs) / 2;
+    if (this.#isActive() || this.#calls.sentCount > 0) return false;
+    return this.#session.mayBeForgotten(this.#options.clock.monotonicMs());
   }
 
   /** Whether the session has something to lose. */
   #isActive(): boolean {
-    if (this.#permits.size > 0 || this.#owesNews) return true;
-    return [...this.#sent.values()].some(({ isWait }) => isWait);
+    return this.#session.holds || this.#calls.hasSentWait;
   }
 
   #onAbandoned(call: Call): void {
-    if (call.request === 0 || !this.#sent.delete(call.request)) return;
+    if (call.request === 0 || !this.#calls.removeSent(call.request)) return;
     if (call.isWait && this.#isCurrent(call)) {
       const fields = { op: "semaphore_cancel", target: call.request };
       // Ends with an answer, or with the session.
       this.call(fields, Infinity).catch(() => {});
     }
-    this.#sendWaiting();
+    this.#sendReady();
   }
 
   #keepTicking(): void {
     if (this.#tick !== null || this.#isOver) return;
     const { clock, leaseMs } = this.#options;
-    if (this.#sent.size === 0 && !this.#isActive()) return;
+    if (this.#calls.sentCount === 0 && !this.#isActive()) return;
     const everyMs = Math.min(leaseMs / (2 * RENEWALS), 500);
     this.#tick = clock.setTimer(everyMs, () => {
       this.#tick = null;
@@ -392,23 +340,18 @@ export class ShardLine implements PermitOwner {
   #onTick(): void {
     const { clock, leaseMs } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const call of [...this.#sent.values()]) {
+    for (const call of this.#calls.sent()) {
       // The answer may be long in coming, or it may be lost: less often each time.
       const firstMs = call.isWait ? RESEND_WAIT_MS : RESEND_MS;
       const patienceMs = Math.min(leaseMs, firstMs * 2 ** (call.sent - 1));
       if (nowMs - call.lastSentMs >= patienceMs) this.#send(call);
     }
-    const isDue = nowMs - this.#lastSentMs >= leaseMs / RENEWALS;
-    if (isDue && this.#isOpen && this.#isActive()) {
-      this.#publish({ kind: "renew", session: this.#session });
+    const session = this.#session;
+    if (!session.isOpen || !session.isRenewalDue(nowMs)) return;
+    if (this.#isActive()) {
+      this.#publish({ kind: "renew", session: session.number });
     }
   }
-}
-
-/** After how long a silent session with nothing to lose is forgotten. */
-export function idleMs(leaseMs: number): number {
-  const { idleLeases, idleMsMin } = COORDINATOR_LIMITS;
-  return Math.max(idleLeases * leaseMs, idleMsMin);
 }
 
 function hasCode(error: unknown, code: ErrorCode): boolean {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { idleMs } from "../client/shard_line.ts";
 import type { ShardState } from "../core/state.ts";
+import { idleMs } from "../limits.ts";
 
 /** Who was heard of when, on this coordinator's monotonic clock. */
 export class SessionWatch {
