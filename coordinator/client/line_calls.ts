@@ -16,8 +16,8 @@ const OPEN_OTHERS = COORDINATOR_LIMITS.openRequests - OPEN_WAITS;
 export class LineCalls {
   /** Those that were sent, by number. */
   readonly #sent = new Map<number, Call>();
-  readonly #waits: Call[] = [];
-  readonly #others: Call[] = [];
+  readonly #waits = new Set<Call>();
+  readonly #others = new Set<Call>();
 
   /** How many were sent. */
   get sentCount(): number {
@@ -32,8 +32,12 @@ export class LineCalls {
 
   /** Behind all others of its kind. */
   queue(call: Call): void {
-    if (call.isWait) this.#waits.push(call);
-    else this.#others.push(call);
+    this.#queueOf(call).add(call);
+  }
+
+  /** Nobody waits for it any more, and its turn has not come. */
+  unqueue(call: Call): void {
+    this.#queueOf(call).delete(call);
   }
 
   /** Those whose turn it is: they wait no more, and are to be sent. */
@@ -41,16 +45,18 @@ export class LineCalls {
     let waits = 0;
     for (const call of this.#sent.values()) if (call.isWait) waits++;
     const others = this.#sent.size - waits;
-    const ready = [
-      ...this.#others.splice(0, Math.max(0, OPEN_OTHERS - others)),
-      ...this.#waits.splice(0, Math.max(0, OPEN_WAITS - waits)),
+    return [
+      ...takeFirst(this.#others, OPEN_OTHERS - others),
+      ...takeFirst(this.#waits, OPEN_WAITS - waits),
     ];
-    return ready.filter((call) => !call.isOver);
   }
 
   /** All whose turn has not come. */
   takeQueued(): Call[] {
-    return [...this.#waits.splice(0), ...this.#others.splice(0)];
+    return [
+      ...takeFirst(this.#waits, Infinity),
+      ...takeFirst(this.#others, Infinity),
+    ];
   }
 
   /** All, the sent ones first. */
@@ -88,4 +94,19 @@ export class LineCalls {
     }
     return open;
   }
+
+  #queueOf(call: Call): Set<Call> {
+    return call.isWait ? this.#waits : this.#others;
+  }
+}
+
+/** The first of a queue, at most so many; they are in it no more. */
+function takeFirst(queue: Set<Call>, most: number): Call[] {
+  const taken: Call[] = [];
+  for (const call of queue) {
+    if (taken.length >= most) break;
+    queue.delete(call);
+    taken.push(call);
+  }
+  return taken;
 }

@@ -316,7 +316,8 @@ export class ShardLine implements PermitOwner {
   }
 
   #onAbandoned(call: Call): void {
-    if (call.request === 0 || !this.#calls.removeSent(call.request)) return;
+    if (call.request === 0) return this.#calls.unqueue(call);
+    if (!this.#calls.removeSent(call.request)) return;
     if (call.isWait && this.#isCurrent(call)) {
       const fields = { op: "semaphore_cancel", target: call.request };
       // Ends with an answer, or with the session.
