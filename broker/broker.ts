@@ -6,13 +6,14 @@
  */
 
 import { type Address, formatAddress } from "../protocol/address.ts";
-import type { Timer } from "../protocol/clock.ts";
 import type { MomError } from "../protocol/errors.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
 import { toMetrics } from "../program/metrics.ts";
+import { SpaceWatch } from "../program/space_watch.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
+import { Ticks } from "../program/ticks.ts";
 import { handToken } from "../program/token_registry.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
@@ -47,14 +48,13 @@ export class Broker {
   readonly #parts: Parts;
   readonly #http: HttpServer | null;
   readonly #takeBackToken: () => void;
-  #timer: Timer;
-  #tickDueMs: number;
-  #ticks = 0;
-  #isFull = false;
+  readonly #ticks: Ticks;
+  readonly #spaceWatch: SpaceWatch;
+  #tickCount = 0;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
-    const { address, clock, sessions, token } = parts;
+    const { address, clock, logger, sessions, store, token } = parts;
     this.#parts = parts;
     this.token = token ?? "";
     this.address = address;
@@ -62,8 +62,8 @@ export class Broker {
     this.#http = this.#serveHttp();
     this.http = this.#http?.address ?? null;
     this.#takeBackToken = token === null ? () => {} : handToken(address, token);
-    this.#tickDueMs = clock.monotonicMs() + TICK_MS;
-    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    this.#spaceWatch = new SpaceWatch(store, logger);
+    this.#ticks = new Ticks(clock, TICK_MS, (lateMs) => this.#tick(lateMs));
     sessions.start();
   }
 
@@ -220,7 +220,7 @@ export class Broker {
 
   /** Nothing new comes in, and no timer runs any more. */
   #close(): void {
-    this.#timer.cancel();
+    this.#ticks.stop();
     this.#parts.sessions.close();
     this.#takeBackToken();
   }
@@ -260,29 +260,16 @@ export class Broker {
     await store.close().catch((error) => logger.warn("not_closed", { error }));
   }
 
-  #tick(): void {
-    const { clock, core } = this.#parts;
-    const nowMs = clock.monotonicMs();
-    const lateMs = nowMs - this.#tickDueMs;
-    this.#tickDueMs = nowMs + TICK_MS;
-    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+  #tick(lateMs: number): void {
+    const { core } = this.#parts;
     try {
       core.tick(lateMs);
-      this.#watchSpace();
-      if (++this.#ticks % SLOW_TICKS === 0) core.tickSlowly();
+      this.#spaceWatch.look();
+      if (++this.#tickCount % SLOW_TICKS === 0) core.tickSlowly();
     } catch (error) {
       core.fail();
       this.#fail(toReason(error));
     }
-  }
-
-  #watchSpace(): void {
-    const { store, logger } = this.#parts;
-    const isFull = !store.canAppend();
-    if (isFull === this.#isFull) return;
-    this.#isFull = isFull;
-    if (isFull) logger.warn("storage_full");
-    else logger.info("storage_free");
   }
 
   #serveHttp(): HttpServer | null {

@@ -6,12 +6,13 @@
  */
 
 import type { Address } from "../protocol/address.ts";
-import type { Timer } from "../protocol/clock.ts";
 import { MomError } from "../protocol/errors.ts";
 import { createHttpApp } from "../program/http.ts";
 import { type HttpServer, serveHttp } from "../program/http_server.ts";
 import { toMetrics } from "../program/metrics.ts";
+import { SpaceWatch } from "../program/space_watch.ts";
 import type { StatusQuery, StatusReport } from "../program/status.ts";
+import { Ticks } from "../program/ticks.ts";
 import { handToken } from "../program/token_registry.ts";
 import type { BackupReport } from "../storage/backup.ts";
 import { backupInProcess } from "../storage/backup_process.ts";
@@ -52,13 +53,12 @@ export class Daemon {
   readonly #http: HttpServer | null;
   readonly #startedMs: number;
   readonly #takeBackToken: () => void;
-  #timer: Timer;
-  #tickDueMs: number;
-  #isFull = false;
+  readonly #ticks: Ticks;
+  readonly #spaceWatch: SpaceWatch;
   #stopping: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
-    const { address, clock, machine, sessions, token } = parts;
+    const { address, clock, logger, machine, sessions, store, token } = parts;
     this.#parts = parts;
     this.machine = machine;
     this.token = token ?? "";
@@ -68,8 +68,8 @@ export class Daemon {
     this.#http = this.#serveHttp();
     this.http = this.#http?.address ?? null;
     this.#takeBackToken = token === null ? () => {} : handToken(address, token);
-    this.#tickDueMs = this.#startedMs + TICK_MS;
-    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+    this.#spaceWatch = new SpaceWatch(store, logger);
+    this.#ticks = new Ticks(clock, TICK_MS, (lateMs) => this.#tick(lateMs));
     sessions.start();
   }
 
@@ -233,7 +233,7 @@ export class Daemon {
     const { core, events, link, logger, sessions, store } = this.#parts;
     logger.info("stopping");
     store.stopWaiting();
-    this.#timer.cancel();
+    this.#ticks.stop();
     await sessions.close();
     await link.stop();
     await core.close();
@@ -258,25 +258,12 @@ export class Daemon {
     options.onFailed?.(error);
   }
 
-  #tick(): void {
-    const { clock, core, link } = this.#parts;
-    const nowMs = clock.monotonicMs();
-    const lateMs = nowMs - this.#tickDueMs;
-    this.#tickDueMs = nowMs + TICK_MS;
-    this.#timer = clock.setTimer(TICK_MS, () => this.#tick());
+  #tick(lateMs: number): void {
+    const { core, link } = this.#parts;
     core.tick(lateMs);
     // After a stand-still nobody could be read or written to.
     if (lateMs < TICK_MS) link.look();
-    this.#watchSpace();
-  }
-
-  #watchSpace(): void {
-    const { logger, store } = this.#parts;
-    const isFull = !store.canAppend();
-    if (isFull === this.#isFull) return;
-    this.#isFull = isFull;
-    if (isFull) logger.warn("storage_full");
-    else logger.info("storage_free");
+    this.#spaceWatch.look();
   }
 
   #serveHttp(): HttpServer | null {
