@@ -18,7 +18,9 @@ const MISSING_MAX = 65_536;
  *
  * @throws {MomError} `bad_message`.
  */
-export function checkOffsets({ baseOffset, count, batch }: Deliver): void {
+export function checkOffsets(
+  { baseOffset, count, batch }: Omit<Deliver, "targets">,
+): void {
   if (baseOffset + count > Number.MAX_SAFE_INTEGER) {
     throw new MomError(
       "bad_message",
@@ -37,7 +39,7 @@ export function checkOffsets({ baseOffset, count, batch }: Deliver): void {
  *
  * @throws {MomError} `bad_message`, `unsupported`.
  */
-export function checkDeliver(message: Deliver): void {
+export function checkDeliver(message: Omit<Deliver, "targets">): void {
   checkOffsets(message);
   checkAttributes(message.attributes);
   const has = countRecords(message.batch);

@@ -7,6 +7,7 @@
 import type { ByteStream } from "./byte_stream.ts";
 import type { Clock, Entropy } from "./clock.ts";
 import { isErrorCode, MomError } from "./errors.ts";
+import { agreed, FEATURES } from "./features.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { frameBytesMax, LIMITS } from "./limits.ts";
 import { EPOCH_MAX } from "./log_id.ts";
@@ -29,6 +30,12 @@ interface OpeningOptions {
   heartbeats: Heartbeats;
   /** The token's text; `null`: the server asks for none, the client has none. */
   token: string | null;
+  /**
+   * The optional features that this side knows (PROTOCOL 3.8).
+   *
+   * @default {all of them}
+   */
+  features?: readonly string[];
 }
 
 /** Stands for all that comes in place of a proof. */
@@ -111,12 +118,14 @@ export async function acceptPeer(
     }
     const fields = await options.admit(hello);
     if (peer.isClosed) return await ended(done);
+    const features = agreed(options.features ?? FEATURES, hello.features);
+    peer.features = new Set(features);
     peer.frameBytesMax = frameBytesMax(options.maxMessageBytes);
     peer.send({
       type: "WELCOME",
       version: PROTOCOL_VERSION,
       software: SOFTWARE,
-      features: [],
+      features,
       heartbeatMs: options.heartbeats.intervalMs,
       maxMessageBytes: options.maxMessageBytes,
       ...fields,
@@ -158,13 +167,14 @@ export async function connectPeer(
   const inbound = new Opening(peer, options.clock);
   const done = peer.run(inbound);
   const nonce = options.entropy.bytes(16);
+  const features = options.features ?? FEATURES;
   peer.send({
     type: "HELLO",
     versionMin: PROTOCOL_VERSION,
     versionMax: PROTOCOL_VERSION,
     software: SOFTWARE,
     nonce,
-    features: [],
+    features: [...features],
     ...options.hello,
   });
   try {
@@ -182,6 +192,7 @@ export async function connectPeer(
     }
     const welcome = expectWelcome(answer);
     checkWelcome(welcome);
+    peer.features = new Set(agreed(features, welcome.features));
     peer.frameBytesMax = frameBytesMax(welcome.maxMessageBytes);
     inbound.become(options.handlers(peer, welcome));
     return { peer, welcome, done };

@@ -124,6 +124,14 @@ export const LIMITS = {
   topicBytes: 255,
   /** A batch's attributes as encoded. */
   attributesBytes: 4 * 1024,
+  /** Parts of a bundle. */
+  bundleParts: 64,
+  /** Records of a bundle together. */
+  bundleBytes: 56 * 1024,
+  /** A record of a bundle with its head. */
+  bundledRecordBytes: 32 * 1024,
+  /** A bundle's attributes as encoded. */
+  bundleAttributesBytes: 64,
   /** Counted for each DELIVER frame on top of its batch when credit is used up. */
   deliverOverheadBytes: 32,
   /** Events kept for a slow reader of `events()`; the oldest are dropped. */

@@ -17,6 +17,8 @@ import { LIMITS } from "./limits.ts";
 
 /** The largest of the kinds in `outcomes`. */
 const LAST_OUTCOME = 7;
+/** How many numbers there are for each part of a bundle. */
+export const BUNDLE_PART_NUMBERS = 5;
 
 /** Whether a value fits for certain; `false`: the schema decides, and says why not. */
 type Quick = (value: unknown) => boolean;
@@ -92,6 +94,14 @@ const targets = quick(
   numbers(2, LIMITS.usersPerMachine),
   (value) => isGroups(value, 2, LIMITS.usersPerMachine),
 );
+/** The topics of a bundle's parts. */
+const bundleTopics = v.pipe(
+  v.array(text),
+  v.minLength(1),
+  v.maxLength(LIMITS.bundleParts),
+);
+/** Flat list of the numbers of a bundle's parts. */
+const bundleParts = numbers(BUNDLE_PART_NUMBERS, LIMITS.bundleParts);
 const request = uint;
 const ref = uint;
 
@@ -261,6 +271,31 @@ const ended = declare(25, "ENDED", { request, producer: id });
 // News that nobody asked for (PROTOCOL 9)
 const notice = declare(26, "NOTICE", { kind: text, details });
 
+// Batches of several topics that belong together (PROTOCOL 8.12 and 6.9)
+const bundle = declare(27, "BUNDLE", {
+  producer: id,
+  attributes,
+  wanted: level,
+  topics: bundleTopics,
+  parts: bundleParts,
+  order: bytes,
+  batch: bytes,
+});
+const deliverBundle = declare(28, "DELIVER_BUNDLE", {
+  refs: numbers(1, LIMITS.usersPerMachine),
+  position: uint,
+  time: uint,
+  sender: text,
+  attributes,
+  topics: bundleTopics,
+  parts: bundleParts,
+  order: bytes,
+  batch: bytes,
+});
+
+/** CBOR head of a number that is the one byte behind it. */
+const BYTE_FOLLOWS = 0x18;
+
 type Declared = { readonly name: string; readonly schema: Fields };
 type MessageOf<D extends Declared> = D extends Declared ?
     & { readonly type: D["name"] }
@@ -285,10 +320,14 @@ export type Attached = MessageOf<typeof attached>;
 export type Subscribe = MessageOf<typeof subscribe>;
 /** A batch of records for one topic. */
 export type Publish = MessageOf<typeof publish>;
+/** Batches of one producer for several topics, in the order of publishing. */
+export type Bundle = MessageOf<typeof bundle>;
 /** How far a batch has come. */
 export type Receipt = MessageOf<typeof receipt>;
 /** A batch on its way to users. */
 export type Deliver = MessageOf<typeof deliver>;
+/** Batches of several topics on their way to users, in the order of publishing. */
+export type DeliverBundle = MessageOf<typeof deliverBundle>;
 /** Offsets that will not come. */
 export type Gap = MessageOf<typeof gap>;
 /** What became of delivered offsets. */
@@ -322,6 +361,8 @@ export type Message = MessageOf<
   | typeof introduce
   | typeof ended
   | typeof notice
+  | typeof bundle
+  | typeof deliverBundle
 >;
 
 /** The message of one type. */
@@ -335,9 +376,10 @@ export type MessageNamed<T extends Message["type"]> = Extract<
  * not to cost the time of one.
  */
 export function boundsOf(content: Uint8Array): CborBounds {
-  // An op below 24 is the one byte behind the array's head.
-  const hasList = content[1] === attach.op || content[1] === ack.op ||
-    content[1] === deliver.op || content[1] === gap.op;
+  // An op is the byte behind the array's head; from 24 on that one announces it.
+  const op = content[1] === BYTE_FOLLOWS ? content[2] : content[1];
+  const hasList = op === attach.op || op === ack.op || op === deliver.op ||
+    op === gap.op || op === deliverBundle.op;
   return hasList ? LIST_BOUNDS : FRAME_BOUNDS;
 }
 

@@ -77,6 +77,8 @@ const LINGER_MS = 50;
 
 /** One end of a conversation. */
 export class Peer implements Heartbeating {
+  /** The optional features that both sides know, as of WELCOME (PROTOCOL 3.8). */
+  features: ReadonlySet<string> = new Set();
   readonly #stream: ByteStream;
   readonly #heartbeats: Heartbeats;
   readonly #hearing: PeerHearing;

@@ -100,6 +100,14 @@ export class RecordBuffer {
     return writer.length - start;
   }
 
+  /** Takes the last record out again, which begins at byte `from`; in memory of its own. */
+  takeLast(from: number): Uint8Array<ArrayBuffer> {
+    const last = this.#writer.view().slice(from);
+    this.#writer.reset(from);
+    this.#count--;
+    return last;
+  }
+
   /** The records as a batch in memory of its own; the buffer is empty afterwards. */
   take(): Uint8Array<ArrayBuffer> {
     this.#count = 0;

@@ -722,8 +722,10 @@ _KINDS: Dict[str, Callable[[Any], bool]] = {
     "map": lambda value: isinstance(value, dict),
     "texts": lambda value: isinstance(value, list)
     and all(isinstance(one, str) for one in value),
+    "uints": lambda value: _is_list_of(value, 1),
     "pairs": lambda value: _is_list_of(value, 2),
     "outcomes": lambda value: _is_list_of(value, 4),
+    "parts": lambda value: _is_list_of(value, 5),
 }
 
 
@@ -813,6 +815,19 @@ _BY_NAME = _declare(
     ("INTRODUCE", 24, "producer:id user:text"),
     ("ENDED", 25, "request:uint producer:id"),
     ("NOTICE", 26, "kind:text details:map?"),
+    # Of a feature that this client does not name in HELLO: nobody sends them to it.
+    (
+        "BUNDLE",
+        27,
+        "producer:id attributes:map? wanted:uint topics:texts parts:parts "
+        "order:bytes batch:bytes",
+    ),
+    (
+        "DELIVER_BUNDLE",
+        28,
+        "refs:uints position:uint time:uint sender:text attributes:map? "
+        "topics:texts parts:parts order:bytes batch:bytes",
+    ),
 )
 _BY_OP = {kind.op: kind for kind in _BY_NAME.values()}
 

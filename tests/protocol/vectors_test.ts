@@ -95,7 +95,7 @@ Deno.test("the op table of PROTOCOL.md is that of the code", async () => {
     new URL("../../protocol/PROTOCOL.md", import.meta.url),
   );
   const rows = [
-    ...document.matchAll(/^\| (\d+) +\| ([A-Z]+) +\| [a-z]+ +\| (.*?) +\|$/gm),
+    ...document.matchAll(/^\| (\d+) +\| ([A-Z_]+) +\| [a-z]+ +\| (.*?) +\|$/gm),
   ]
     .map(([, op, name, fields]) => `${op} ${name} ${fields}`);
   const expected = messageKinds().map(({ op, name, fields }) =>

@@ -16,6 +16,8 @@ const batch = new Uint8Array([
   ...encodeRecord({ door: 3 }, { urgent: true }),
 ]);
 
+const windows = encodeRecord("shut");
+
 interface Sample {
   name: string;
   direction: "client" | "server" | "both";
@@ -269,6 +271,40 @@ const samples: Sample[] = [
     type: "NOTICE",
     kind: "epoch",
     details: new Map([["from", 7], ["to", 9]]),
+  }),
+  client("hello of an app that takes bundles", {
+    type: "HELLO",
+    versionMin: 1,
+    versionMax: 1,
+    software: "mom/0.1.0",
+    role: "app",
+    machine: null,
+    machineKey: null,
+    nonce: id(0),
+    features: ["bundles"],
+    credit: 1048576,
+  }),
+  client("bundle of doors, windows, doors", {
+    type: "BUNDLE",
+    producer: id(96),
+    attributes: null,
+    wanted: 1,
+    topics: ["museum/doors", "museum/windows"],
+    parts: [12, 7, 8, 2, batch.length, 13, 0, 1, 1, windows.length],
+    order: new Uint8Array([0, 1, 0]),
+    batch: new Uint8Array([...batch, ...windows]),
+  }),
+  server("delivery of a bundle", {
+    type: "DELIVER_BUNDLE",
+    refs: [1],
+    position: 1234567,
+    time: 1700000000123,
+    sender: "ana@north",
+    attributes: new Map([[1, 4000]]),
+    topics: ["museum/doors", "museum/windows"],
+    parts: [logId, 21, 2, 0, batch.length, logId + 1, 4, 1, 1, windows.length],
+    order: new Uint8Array([0, 1, 0]),
+    batch: new Uint8Array([...batch, ...windows]),
   }),
 ];
 
