@@ -5,6 +5,7 @@
  */
 
 import { MomError } from "../protocol/errors.ts";
+import { FEATURE } from "../protocol/features.ts";
 import { LIMITS } from "../protocol/limits.ts";
 import type { Attach, Hello } from "../protocol/messages.ts";
 import { checkName, DIRECT_MACHINE } from "../protocol/names.ts";
@@ -94,6 +95,7 @@ export function openConnection(
     {
       send: (message) => peer.send(message),
       abort: () => peer.abort(),
+      takesBundles: peer.features.has(FEATURE.bundles),
       get isClogged() {
         return peer.isClogged;
       },

@@ -5,9 +5,14 @@
  */
 
 import { withRemaining } from "../../protocol/attributes.ts";
+import { joined, orderOf, type Ranks, runsOf } from "../../protocol/bundle.ts";
 import { recordEnd, splitOffset } from "../../protocol/batch.ts";
 import { toLogId } from "../../protocol/log_id.ts";
-import { type Deliver, TARGET_FLAG } from "../../protocol/messages.ts";
+import {
+  type Deliver,
+  type DeliverBundle,
+  TARGET_FLAG,
+} from "../../protocol/messages.ts";
 import type { ItemMeta } from "./item_meta.ts";
 import type { Reader } from "./readers.ts";
 import type { State } from "./state.ts";
@@ -25,6 +30,8 @@ export interface Batch {
   readonly timeMs: number;
   readonly meta: ItemMeta;
   readonly body: Uint8Array;
+  /** The places of its records in its bundle; `null`: it belongs to none. */
+  readonly ranks: Ranks | null;
 }
 
 /** Whether a batch is the user's own and not wanted back (PROTOCOL 8.6). */
@@ -83,5 +90,54 @@ export function slice(batch: Batch, from: number, to: number): Batch {
     base: from,
     count: to - from,
     body: batch.body.subarray(start, end),
+    ranks: batch.ranks?.subarray(from - batch.base, to - batch.base) ?? null,
   };
+}
+
+/** Parts of a bundle, or pieces of them, as DELIVER_BUNDLE tells them. */
+export function toBundleFields(
+  state: State,
+  batches: readonly Batch[],
+  flags: readonly number[],
+): Omit<DeliverBundle, "type" | "refs"> {
+  const { position, time, sender, attributes } = toDeliverFields(
+    state,
+    batches[0],
+  );
+  return {
+    position,
+    time,
+    sender,
+    attributes,
+    topics: batches.map(({ topic }) => topic.name),
+    parts: batches.flatMap(({ topic, base, count, body }, i) => [
+      toLogId(state.store.epoch, topic.log),
+      base,
+      count,
+      flags[i],
+      body.length,
+    ]),
+    order: orderOf(batches.map(({ ranks }) => ranks!)),
+    batch: joined(batches.map(({ body }) => body)),
+  };
+}
+
+/** Parts of a bundle as batches of their own, run by run in the order of publishing. */
+export function runsOfBundle(
+  batches: readonly Batch[],
+): { part: number; batch: Batch }[] {
+  const all = batches.map(({ body, ranks }) => ({
+    bytes: body,
+    ranks: ranks!,
+  }));
+  return runsOf(all).map(({ part, index, count, bytes }) => ({
+    part,
+    batch: {
+      ...batches[part],
+      base: batches[part].base + index,
+      count,
+      body: bytes,
+      ranks: null,
+    },
+  }));
 }

@@ -10,6 +10,7 @@
 import type { Logger } from "../../program/log.ts";
 import type { StatusQuery, StatusReport } from "../../program/status.ts";
 import { MomError } from "../../protocol/errors.ts";
+import { notAgreed } from "../../protocol/features.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type { Ack, Attach, Message } from "../../protocol/messages.ts";
 import { checkName, splitUser, userOf } from "../../protocol/names.ts";
@@ -150,6 +151,9 @@ export class Core {
     switch (message.type) {
       case "PUBLISH":
         return this.#publishing.publish(session, message);
+      case "BUNDLE":
+        if (!session.takesBundles) throw notAgreed("BUNDLE");
+        return this.#publishing.publishBundle(session, message);
       case "ACK":
         return this.#acknowledge(session, message);
       case "CREDIT":

@@ -10,6 +10,7 @@ import {
   flagsOf,
   isExpired,
   isOwn,
+  toBundleFields,
   toDeliverFields,
 } from "./batch.ts";
 import { CatchUp } from "./catch_up.ts";
@@ -18,6 +19,20 @@ import { costOf, type Flow } from "./flow.ts";
 import type { Reader } from "./readers.ts";
 import type { Session } from "./session.ts";
 import type { State } from "./state.ts";
+
+/** A part of a bundle that a reader may get. */
+interface Offer {
+  readonly part: number;
+  readonly batch: Batch;
+  readonly reader: Reader;
+}
+
+/** Parts of a bundle for those users of a session who get the same. */
+interface Outbound {
+  readonly offers: readonly Offer[];
+  readonly flags: readonly number[];
+  readonly refs: number[];
+}
 
 /** Sends batches to users. */
 export class Deliveries {
@@ -45,6 +60,31 @@ export class Deliveries {
     }
     this.#flush(batch);
     // What turned out to be the user's own, or too late, is settled now.
+    this.#state.commits.finishSoon();
+  }
+
+  /** The parts of a bundle are on disk: who waits for several gets them together. */
+  releaseBundle(batches: readonly Batch[]): void {
+    const byFlow = new Map<Flow, Offer[]>();
+    for (const [part, batch] of batches.entries()) {
+      const { topic, base, count } = batch;
+      for (const reader of topic.readers) {
+        const { flow } = reader.user;
+        if (flow === null || !flow.isOpen) continue;
+        if (base + count <= reader.next || base >= reader.claimEnd) continue;
+        const offer = { part, batch, reader };
+        const offers = byFlow.get(flow);
+        if (offers === undefined) byFlow.set(flow, [offer]);
+        else offers.push(offer);
+      }
+    }
+    const outbound = new Map<Session, Outbound[]>();
+    for (const [flow, offers] of byFlow) {
+      this.#offerBundle(flow, offers, outbound);
+    }
+    for (const [session, bundles] of outbound) {
+      for (const bundle of bundles) this.#sendBundle(session, bundle);
+    }
     this.#state.commits.finishSoon();
   }
 
@@ -131,6 +171,67 @@ export class Deliveries {
     session.targets.push(flow.ref, flagsOf(reader, batch.base, batch.position));
   }
 
+  /** All or nothing: a part that came later would be out of order. */
+  #offerBundle(
+    flow: Flow,
+    offers: readonly Offer[],
+    outbound: Map<Session, Outbound[]>,
+  ): void {
+    const isNext = flow.isLive &&
+      offers.every(({ reader, batch }) => reader.next === batch.base);
+    const wanted = isNext
+      ? offers.filter((offer) => !this.#settleOffer(offer))
+      : offers;
+    if (wanted.length === 0) return;
+    const { session } = flow;
+    const cost = wanted.reduce(
+      (sum, { batch }) => sum + costOf(batch.body.length),
+      0,
+    );
+    const flags = wanted.map(({ reader, batch }) =>
+      flagsOf(reader, batch.base, batch.position)
+    );
+    const bundles = outbound.get(session) ?? [];
+    const same = bundles.find((each) => isSame(each, wanted, flags));
+    const isSendable = isNext && flow.credit.left >= cost &&
+      (same !== undefined || session.creditLeft >= cost) &&
+      (wanted.length === 1 || session.takesBundles);
+    if (!isSendable) {
+      for (const { reader } of wanted) this.#fallBehind(flow, reader);
+      return;
+    }
+    for (const { reader, batch } of wanted) {
+      reader.next = batch.base + batch.count;
+    }
+    flow.credit.spend(cost);
+    flow.user.sentPosition = wanted[0].batch.position;
+    if (same !== undefined) return void same.refs.push(flow.ref);
+    session.credit.spend(cost);
+    bundles.push({ offers: wanted, flags, refs: [flow.ref] });
+    outbound.set(session, bundles);
+  }
+
+  /** Settles what is not to be sent; whether that is so. */
+  #settleOffer({ reader, batch }: Offer): boolean {
+    const { base, count, meta } = batch;
+    const isMine = isOwn(reader, meta, base);
+    if (!isMine && !isExpired(meta, this.#state.nowMs())) return false;
+    reader.next = base + count;
+    const result = isMine ? RESULTS.own : RESULTS.expired;
+    this.#state.settle(reader, base, base + count, result);
+    return true;
+  }
+
+  #sendBundle(session: Session, { offers, flags, refs }: Outbound): void {
+    const batches = offers.map(({ batch }) => batch);
+    if (batches.length > 1) {
+      const fields = toBundleFields(this.#state, batches, flags);
+      return session.deliverBundle(refs, fields);
+    }
+    session.targets = refs.flatMap((ref) => [ref, flags[0]]);
+    session.deliver(toDeliverFields(this.#state, batches[0]));
+  }
+
   #flush(batch: Batch): void {
     if (this.#sessions.length === 0) return;
     const fields = toDeliverFields(this.#state, batch);
@@ -148,4 +249,15 @@ export class Deliveries {
     flow.behind.add(reader);
     this.#catchUp.wake(flow);
   }
+}
+
+function isSame(
+  bundle: Outbound,
+  offers: readonly Offer[],
+  flags: readonly number[],
+): boolean {
+  return bundle.offers.length === offers.length &&
+    offers.every(({ part }, i) =>
+      bundle.offers[i].part === part && bundle.flags[i] === flags[i]
+    );
 }

@@ -1,11 +1,12 @@
 /**
  * What an item of a log has beside its records: who sent them, until when they may
- * be delivered, and the other attributes.
+ * be delivered, the other attributes, and its place in a bundle.
  *
  * @module
  */
 
 import type { Attributes } from "../../protocol/attributes.ts";
+import { type BundlePlace, splitPlace } from "../../storage/bundle_place.ts";
 import type { Timeline } from "../../storage/timeline.ts";
 import { encodeEntry, EntryReader } from "./entries.ts";
 
@@ -19,11 +20,13 @@ export interface ItemMeta {
   readonly expiresAtMs: number | null;
   /** Attributes but for `expires`; `null` for none. */
   readonly attributes: Attributes;
+  /** `null` for what belongs to no bundle. */
+  readonly place: BundlePlace | null;
 }
 
 /** Meta as bytes; `timeline` may be `null` for what does not expire. */
 export function encodeMeta(
-  meta: ItemMeta,
+  meta: Omit<ItemMeta, "place">,
   timeline: Timeline | null,
 ): Uint8Array {
   return encodeEntry([
@@ -40,11 +43,13 @@ export function decodeMeta(
   position: number,
   timeline: Timeline,
 ): ItemMeta {
-  const entry = new EntryReader("an item", bytes);
+  const { place, meta } = splitPlace(bytes);
+  const entry = new EntryReader("an item", meta);
   return {
     senderKey: entry.number(),
     sender: entry.text(),
     expiresAtMs: timeline.fromStored(entry.numberOrNull(), position),
     attributes: entry.attributes(),
+    place,
   };
 }

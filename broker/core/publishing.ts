@@ -1,5 +1,6 @@
 /**
- * Publishing: checks, sequences, and the way into the logs (PROTOCOL 8).
+ * Publishing (PROTOCOL 8): `admission.ts` judges what comes, `accepting.ts` is the
+ * way into the logs. Here it is decided what waits for what.
  *
  * ```text
  * PUBLISH ─ check ─ compare sequences ─┬─ items of up to 56 KiB ──────────┐
@@ -11,21 +12,22 @@
  * @module
  */
 
-import { kept, remainingMs, wantedEpoch } from "../../protocol/attributes.ts";
-import { cutBatch, recordEnd, splitOffset } from "../../protocol/batch.ts";
+import { recordEnd } from "../../protocol/batch.ts";
+import { publishesOf, type Ranks, ranksOf } from "../../protocol/bundle.ts";
 import { type ErrorCode, MomError } from "../../protocol/errors.ts";
-import { LIMITS } from "../../protocol/limits.ts";
-import { LEVEL, type Publish } from "../../protocol/messages.ts";
-import { checkBatch, checkPublishTopic } from "../../protocol/publish_check.ts";
-import { ITEM_BYTES_MAX } from "../../storage/store.ts";
-import { RESULTS } from "./counts.ts";
+import type { Bundle, Publish } from "../../protocol/messages.ts";
+import { Accepting, type Rest } from "./accepting.ts";
+import {
+  type Additions,
+  Admission,
+  checkPresent,
+  type Job,
+  type Verdict,
+} from "./admission.ts";
 import type { Deliveries } from "./deliveries.ts";
-import { encodeMeta, type ItemMeta } from "./item_meta.ts";
 import type { Producer } from "./producers.ts";
 import type { Session } from "./session.ts";
 import type { State } from "./state.ts";
-import type { Topic } from "./topics.ts";
-import type { User } from "./users.ts";
 
 /** A publisher is made to wait when this much is not yet on disk. */
 const PRESSURE_BYTES = 8 * 1024 * 1024;
@@ -40,43 +42,25 @@ const LINE_BYTES_OF_ALL = 64 * 1024 * 1024;
 /** What a PUBLISH takes in memory beside its batch. */
 const JOB_BYTES = 1024;
 
-/** A PUBLISH on its way. */
-interface Job {
-  readonly session: Session;
-  readonly message: Publish;
-  readonly producer: Producer;
-}
-
 /** What waits behind a large record of the same producer. */
 interface Line {
-  readonly jobs: Job[];
+  readonly jobs: Waiting[];
   /** With what is being written. */
   bytes: number;
 }
 
-/** What is left of a PUBLISH to accept. */
-interface Rest {
-  readonly job: Job;
-  readonly meta: ItemMeta;
-  readonly metaBytes: Uint8Array;
-  body: Uint8Array;
-  count: number;
-  /** Sequence of the first record of what is left. */
-  sequence: number;
-  /**
-   * Offset of the first record, if that is accepted here and now and the others
-   * follow it without a gap: behind a large record others may have come between.
-   */
-  offset: number | null;
-  /** Offset behind the last record that was accepted here and now. */
-  end: number;
+/** Something that waits in a line. */
+interface Waiting {
+  readonly bytes: number;
+  /** Takes it. What it gives has to be staged. */
+  take(): Rest | null;
 }
 
 /** Takes publishes. */
 export class Publishing {
   readonly #state: State;
-  readonly #deliveries: Deliveries;
-  readonly #maxMessageBytes: number;
+  readonly #admission: Admission;
+  readonly #accepting: Accepting;
   /**
    * What waits behind a large record of the same producer, to whatever topic: a
    * producer's messages keep their order over its topics.
@@ -88,8 +72,8 @@ export class Publishing {
 
   constructor(state: State, deliveries: Deliveries, maxMessageBytes: number) {
     this.#state = state;
-    this.#deliveries = deliveries;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#admission = new Admission(state, maxMessageBytes);
+    this.#accepting = new Accepting(state, deliveries);
   }
 
   /**
@@ -100,18 +84,44 @@ export class Publishing {
    *   `unsupported`: refused for good. `storage_full`: refused now.
    */
   publish(session: Session, message: Publish): void | Promise<void> {
-    const producer = this.#producerOf(session, message);
+    const producer = this.#producerOf(session, message.producer);
     const job = { session, message, producer };
     if (this.#lines.size > 0) {
       const line = this.#lines.get(producer);
       if (line !== undefined) {
-        line.jobs.push(job);
+        line.jobs.push(this.#waiting(job));
         this.#count(line, costOf(message));
         return this.#pressure(producer);
       }
     }
     const rest = this.#take(job);
     if (rest !== null) this.#openLine(rest);
+    this.#state.commits.finish();
+    return this.#pressure(producer);
+  }
+
+  /**
+   * Takes a BUNDLE; each part is answered by itself.
+   *
+   * @returns A promise when the publisher has to wait before its next message.
+   * @throws {MomError} `bad_message`: it contradicts itself.
+   */
+  publishBundle(session: Session, message: Bundle): void | Promise<void> {
+    const producer = this.#producerOf(session, message.producer);
+    const parts = publishesOf(message);
+    const ranks = ranksOf(message.order, parts.map(({ count }) => count));
+    const jobs = parts.map((part) => ({ session, message: part, producer }));
+    const line = this.#lines.get(producer);
+    if (line === undefined) this.#takeBundle(jobs, ranks);
+    else {
+      const bytes = parts.reduce((sum, part) => sum + costOf(part), 0);
+      this.#count(line, bytes);
+      const take = () => {
+        this.#takeBundle(jobs, ranks);
+        return null;
+      };
+      line.jobs.push({ bytes, take });
+    }
     this.#state.commits.finish();
     return this.#pressure(producer);
   }
@@ -157,8 +167,8 @@ export class Publishing {
     this.#lineBytes += bytes;
   }
 
-  #producerOf(session: Session, message: Publish): Producer {
-    const producer = session.producer(message.producer);
+  #producerOf(session: Session, id: Uint8Array): Producer {
+    const producer = session.producer(id);
     if (producer !== undefined) return producer;
     throw new MomError(
       "bad_message",
@@ -170,187 +180,68 @@ export class Publishing {
 
   /** Accepts and answers a job, or throws its refusal. Gives what has to be staged. */
   #take(job: Job): Rest | null {
-    const { message, producer, session } = job;
-    checkPresent(producer);
-    const topic = this.#state.topics.get(message.topic);
-    if (topic === undefined) checkPublishTopic(message.topic);
-    checkBatch(message, this.#maxMessageBytes);
-    const sequence = topic && producer.sequences.get(topic.log);
-    if (sequence === undefined) this.#checkTopics(producer, topic);
-    const last = sequence?.last ?? 0;
-    const known = last - message.firstSequence + 1;
-    if (known >= message.count) {
-      this.#receipt(session, message.request, null);
+    const { message, session } = job;
+    const { kind, known, last } = this.#admission.judge(job);
+    if (kind === "known") {
+      this.#accepting.receipt(session, message.request, null);
       return null;
     }
-    if (last < message.previous) {
-      this.#refuseSequence(session, message, last);
+    if (kind === "late") {
+      this.#refuseSequence(job, last);
       return null;
     }
-    // A batch that has begun is finished: a refusal would cover what is stored.
-    const hasBegun = known > 0;
-    const { length } = message.batch;
-    if (!hasBegun) this.#checkEpoch(message);
-    if (!hasBegun) this.#state.checkReaders(message.topic);
-    if (!hasBegun && !this.#state.store.canAppend(length)) {
-      this.#state.noteRefused(length);
-      throw new MomError(
-        "storage_full",
-        `Cannot publish to "${message.topic}": the broker's disk is full`,
-      );
+    const rest = this.#accepting.restOf(job, known);
+    return this.#accepting.accept(rest) ? null : rest;
+  }
+
+  /** As `#take`; its refusal is told. */
+  #takeOrRefuse(job: Job): Rest | null {
+    try {
+      return this.#take(job);
+    } catch (error) {
+      this.#refuse(job, error);
+      return null;
     }
-    const rest = this.#restOf(job, Math.max(0, known));
-    return this.#accept(rest) ? null : rest;
   }
 
-  /** What is meant for one history does not get into another (PROTOCOL 8.5). */
-  #checkEpoch({ topic, attributes }: Publish): void {
-    const wanted = wantedEpoch(attributes);
-    const { epoch } = this.#state.store;
-    if (wanted === null || wanted === epoch) return;
-    throw new MomError(
-      "store_replaced",
-      `Cannot publish to "${topic}": the store has epoch ${epoch}, not ${wanted}`,
-    );
-  }
-
-  /** What a topic or a sequence takes stays for long, so there is a limit to them. */
-  #checkTopics(producer: Producer, topic: Topic | undefined): void {
-    const { topics } = this.#state;
-    if (topic === undefined && topics.size >= LIMITS.topics) {
-      throw new MomError(
-        "storage_full",
-        `Cannot publish to a new topic: this broker has ${topics.size}, which is the most`,
-      );
+  /** Accepts and answers the parts of a bundle (PROTOCOL 8.12). */
+  #takeBundle(jobs: readonly Job[], ranks: readonly Ranks[]): void {
+    const bytes = jobs.reduce((sum, job) => sum + job.message.batch.length, 0);
+    const hasRoom = this.#state.store.canAppend(bytes);
+    const additions = { topics: 0, sequences: 0, readers: 0, hasRoom };
+    const verdicts = jobs.map((job) => this.#judgePart(job, additions));
+    // One that comes too early would be overtaken by the others.
+    const isLate = verdicts.some((verdict) => verdict?.kind === "late");
+    const rests: Rest[] = [];
+    const places: Ranks[] = [];
+    for (const [i, verdict] of verdicts.entries()) {
+      const job = jobs[i];
+      if (verdict === null) continue;
+      if (verdict.kind === "known") {
+        this.#accepting.receipt(job.session, job.message.request, null);
+      } else if (isLate) this.#refuseSequence(job, verdict.last);
+      else {
+        rests.push(this.#accepting.restOf(job, verdict.known));
+        places.push(ranks[i].subarray(verdict.known));
+      }
     }
-    const { size } = producer.sequences;
-    const { sequenceCount } = this.#state.producers;
-    if (
-      size < LIMITS.topicsPerProducer && sequenceCount < LIMITS.sequences
-    ) return;
-    throw new MomError(
-      "storage_full",
-      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all together to ${sequenceCount} of ${LIMITS.sequences}`,
-    );
+    if (rests.length > 1) this.#accepting.acceptBundle(rests, places);
+    else for (const rest of rests) this.#accepting.accept(rest);
   }
 
-  #restOf(job: Job, known: number): Rest {
-    const { message } = job;
-    const { meta, bytes } = this.#metaOf(job);
-    return {
-      job,
-      meta,
-      metaBytes: bytes,
-      body: known === 0
-        ? message.batch
-        : message.batch.subarray(splitOffset(message.batch, known)),
-      count: message.count - known,
-      sequence: message.firstSequence + known,
-      offset: null,
-      end: 0,
-    };
-  }
-
-  #metaOf(job: Job): { meta: ItemMeta; bytes: Uint8Array } {
-    const { producer, message } = job;
-    const senderKey = this.#senderOf(producer)?.key ?? 0;
-    const left = remainingMs(message.attributes);
-    const meta = {
-      senderKey,
-      sender: producer.sender,
-      expiresAtMs: left === null ? null : this.#state.nowMs() + left,
-      attributes: kept(message.attributes),
-    };
-    if (left !== null || meta.attributes !== null) {
-      return { meta, bytes: encodeMeta(meta, this.#state.store.timeline) };
+  /** `null`: it was refused. */
+  #judgePart(job: Job, additions: Additions): Verdict | null {
+    try {
+      return this.#admission.judgePart(job, additions);
+    } catch (error) {
+      this.#refuse(job, error);
+      return null;
     }
-    if (producer.plainMeta?.userKey !== senderKey) {
-      producer.plainMeta = {
-        userKey: senderKey,
-        bytes: encodeMeta(meta, null),
-      };
-    }
-    return { meta, bytes: producer.plainMeta.bytes };
   }
 
-  #senderOf(producer: Producer): User | undefined {
-    return this.#state.users.get(producer.sender);
-  }
-
-  /** Appends what is left, up to a record that has to be staged; whether that was all. */
-  #accept(rest: Rest): boolean {
-    const most = ITEM_BYTES_MAX - rest.metaBytes.length;
-    const { session, message } = rest.job;
-    while (rest.count > 0) {
-      const piece = cutBatch(rest.body, most);
-      if (piece.bytes > most) return false;
-      this.#append(rest, piece.bytes, piece.count);
-    }
-    this.#receipt(session, message.request, rest.offset);
-    return true;
-  }
-
-  #append(rest: Rest, bytes: number, count: number): void {
-    const { commits } = this.#state;
-    commits.makeRoom(bytes + rest.metaBytes.length);
-    const topic = this.#topicFor(rest.job);
-    const body = rest.body.subarray(0, bytes);
-    const base = commits.append(topic.log, count, rest.metaBytes, body);
-    this.#accepted(rest, topic, base, count, body);
-  }
-
-  /** In the group of the append: everything that goes with it. */
-  #accepted(
-    rest: Rest,
-    topic: Topic,
-    base: number,
-    count: number,
-    body: Uint8Array,
-  ): void {
-    const state = this.#state;
-    const { producer, message } = rest.job;
-    const batch = {
-      topic,
-      base,
-      count,
-      position: state.store.openPosition,
-      timeMs: state.store.openTime,
-      meta: rest.meta,
-      body,
-    };
-    if (rest.sequence === message.firstSequence) rest.offset = base;
-    else if (base !== rest.end) rest.offset = null;
-    rest.end = base + count;
-    state.appendedBytes += body.length;
-    rest.sequence += count;
-    rest.count -= count;
-    rest.body = rest.body.subarray(body.length);
-    state.producers.advance(producer, topic.log, rest.sequence - 1);
-    this.#settleOwn(topic, rest.meta, base, base + count);
-    state.commits.whenDone(() => this.#deliveries.release(batch));
-  }
-
-  /** Settles the sender's own messages with their append, where they would come next. */
-  #settleOwn(topic: Topic, meta: ItemMeta, base: number, end: number): void {
-    const reader = this.#state.users.get(meta.sender)?.readers.get(topic.log);
-    if (reader === undefined || reader.user.key !== meta.senderKey) return;
-    const isNext = reader.settled.floor === base ||
-      reader.user.flow?.isLive === true;
-    const isClaimed = base < reader.claimEnd;
-    if (!isNext || !isClaimed || reader.wantsEcho(base)) return;
-    this.#state.settle(reader, base, end, RESULTS.own);
-  }
-
-  /** The topic, with all rows that it is to have. */
-  #topicFor(job: Job): Topic {
-    const { topics, store } = this.#state;
-    // The time of the whole group: no clock is read for each record.
-    const stampMs = store.openTime;
-    const name = job.message.topic;
-    const topic = topics.get(name) ?? topics.create(name, stampMs);
-    topics.touch(topic, stampMs);
-    this.#state.matchTopic(topic);
-    return topic;
+  #waiting(job: Job): Waiting {
+    const bytes = costOf(job.message);
+    return { bytes, take: () => this.#takeOrRefuse(job) };
   }
 
   /** Opens a line: what follows of the same producer waits in it. */
@@ -373,13 +264,9 @@ export class Publishing {
     while (true) {
       const job = line.jobs.shift();
       if (job === undefined) return;
-      this.#count(line, -costOf(job.message));
-      try {
-        const rest = this.#take(job);
-        if (rest !== null) await this.#acceptAll(line, rest);
-      } catch (error) {
-        this.#refuse(job, error);
-      }
+      this.#count(line, -job.bytes);
+      const rest = job.take();
+      if (rest !== null) await this.#acceptAll(line, rest);
       this.#state.commits.finish();
     }
   }
@@ -387,7 +274,7 @@ export class Publishing {
   /** Accepts what is left, staging what has to be. */
   async #acceptAll(line: Line, rest: Rest): Promise<void> {
     try {
-      do await this.#stage(line, rest); while (!this.#accept(rest));
+      do await this.#stage(line, rest); while (!this.#accepting.accept(rest));
     } catch (error) {
       this.#refuse(rest.job, error);
     }
@@ -396,7 +283,7 @@ export class Publishing {
 
   /** Writes the large record in front beside the log, then appends a pointer to it. */
   async #stage(line: Line, rest: Rest): Promise<void> {
-    const { store, commits } = this.#state;
+    const { store } = this.#state;
     const body = rest.body.subarray(0, recordEnd(rest.body, 0));
     this.#count(line, body.length);
     const blob = await store.stage(body)
@@ -407,10 +294,7 @@ export class Publishing {
       store.discardStaged(blob);
       throw error;
     }
-    commits.makeRoom(rest.metaBytes.length);
-    const topic = this.#topicFor(rest.job);
-    const base = commits.appendStaged(topic.log, rest.metaBytes, blob);
-    this.#accepted(rest, topic, base, 1, body);
+    this.#accepting.acceptStaged(rest, body, blob);
   }
 
   #refuse(job: Job, error: unknown): void {
@@ -420,28 +304,13 @@ export class Publishing {
   }
 
   /** As a receipt it tells what is on disk, so it waits for the disk. */
-  #refuseSequence(session: Session, message: Publish, last: number): void {
+  #refuseSequence({ session, message }: Job, last: number): void {
     const text = `Cannot publish to "${message.topic}": the last sequence is ` +
       `${last}, not ${message.previous}`;
     const details = new Map([["last", last]]);
     const answer = toError(message.request, "out_of_sequence", text, details);
     this.#state.commits.whenDone(() => session.send(answer));
   }
-
-  #receipt(session: Session, request: number, offset: number | null): void {
-    this.#state.commits.whenDone(() =>
-      session.send({ type: "RECEIPT", request, level: LEVEL.broker, offset })
-    );
-  }
-}
-
-/**
- * A producer may end while something of it waits: its handle then says all of it
- * again as another producer, so a part that were stored would be doubled (PROTOCOL 8.3).
- */
-function checkPresent({ isGone }: Producer): void {
-  if (!isGone) return;
-  throw new MomError("bad_message", "Cannot publish: the producer ended");
 }
 
 function costOf({ batch }: Publish): number {

@@ -4,7 +4,11 @@
  * @module
  */
 
-import type { Deliver, Message } from "../../protocol/messages.ts";
+import type {
+  Deliver,
+  DeliverBundle,
+  Message,
+} from "../../protocol/messages.ts";
 import { Credit, type Flow } from "./flow.ts";
 import { isEqual } from "./machines.ts";
 import type { Producer } from "./producers.ts";
@@ -22,6 +26,12 @@ export interface Outlet {
    * @default {false}
    */
   readonly isClogged?: boolean;
+  /**
+   * Whether BUNDLE and DELIVER_BUNDLE were agreed.
+   *
+   * @default {false}
+   */
+  readonly takesBundles?: boolean;
 }
 
 /** Who is at the other end. */
@@ -105,6 +115,11 @@ export class Session {
     return this.#outlet.isClogged === true ? 0 : this.credit.left;
   }
 
+  /** Whether batches of several topics may go as one message. */
+  get takesBundles(): boolean {
+    return this.#outlet.takesBundles === true;
+  }
+
   /** Whether something that costs more than is left may be sent now. */
   get isFree(): boolean {
     return this.credit.isFree && this.#outlet.isClogged !== true;
@@ -119,6 +134,14 @@ export class Session {
   deliver(fields: Omit<Deliver, "type" | "targets">): void {
     this.send({ type: "DELIVER", targets: this.targets, ...fields });
     this.targets = [];
+  }
+
+  /** Sends parts of a bundle to users. */
+  deliverBundle(
+    refs: number[],
+    fields: Omit<DeliverBundle, "type" | "refs">,
+  ): void {
+    this.send({ type: "DELIVER_BUNDLE", refs, ...fields });
   }
 
   /** Ends the connection. */

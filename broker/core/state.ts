@@ -201,20 +201,25 @@ export class State {
   /**
    * Makes sure that there is room for the readers that a topic would get.
    *
+   * @param more How many come before them.
    * @throws {MomError} `storage_full`.
    */
-  checkReaders(name: string): void {
-    if (this.readerCount < LIMITS.readers) return;
-    const topic = this.topics.get(name);
-    if (topic?.matchedVersion === this.filters.version) return;
-    const isNew = this.filters.match(name).some(({ user }) =>
-      topic === undefined || !user.readers.has(topic.log)
-    );
-    if (!isNew) return;
+  checkReaders(name: string, more = 0): void {
+    const count = this.readerCount + more;
+    if (count < LIMITS.readers || this.newReaders(name) === 0) return;
     throw new MomError(
       "storage_full",
-      `Cannot publish to "${name}": this broker keeps ${this.readerCount} pairs of user and topic, which is the most`,
+      `Cannot publish to "${name}": this broker keeps ${count} pairs of user and topic, which is the most`,
     );
+  }
+
+  /** How many pairs a publish to a topic adds at most: a user counts with each filter. */
+  newReaders(name: string): number {
+    const topic = this.topics.get(name);
+    if (topic?.matchedVersion === this.filters.version) return 0;
+    const isNew = ({ readers }: User) =>
+      topic === undefined || !readers.has(topic.log);
+    return this.filters.match(name).filter(({ user }) => isNew(user)).length;
   }
 
   /** Lets a subscription claim a topic from `begin` on (within what is there). */

@@ -5,8 +5,10 @@
  */
 
 import assert from "node:assert/strict";
-import { OUTCOME } from "../../protocol/messages.ts";
-import { batchOf, idOf, numbersOf } from "./_records.ts";
+import { LEVEL, OUTCOME } from "../../protocol/messages.ts";
+import { bundleFields } from "../helpers/bundles.ts";
+import { type BundleRecord, recordsIn } from "./_bundles.ts";
+import { batchOf, idOf, numbersOf, recordOf } from "./_records.ts";
 import { freshId } from "./_sim_handle.ts";
 import type { Of, Wire, World } from "./_world.ts";
 
@@ -171,6 +173,64 @@ export class App {
       wanted: undefined,
     });
     return request;
+  }
+
+  /**
+   * Publishes records of several topics as one bundle, in that order.
+   *
+   * @param firsts Sequence of the first record of a topic, where that is not the
+   *   one behind the last.
+   * @returns The request's number of each topic.
+   */
+  sendBundle(
+    records: readonly BundleRecord[],
+    { attributes, firsts = {} }: {
+      attributes?: Map<number, unknown>;
+      firsts?: Readonly<Record<string, number>>;
+    } = {},
+  ): Map<string, number> {
+    const requests = new Map<string, number>();
+    const numbers = (topic: string, count: number) => {
+      const first = firsts[topic] ?? (this.#sequences.get(topic) ?? 0) + 1;
+      this.#sequences.set(topic, first + count - 1);
+      const request = ++this.#requests + this.ref * 1_000_000;
+      requests.set(topic, request);
+      return { request, first };
+    };
+    this.wire.send({
+      type: "BUNDLE",
+      producer: this.handle,
+      attributes: attributes ?? null,
+      wanted: LEVEL.broker,
+      ...bundleFields(
+        records.map(([topic, number, bytes]) => [
+          topic,
+          recordOf(number, bytes),
+        ]),
+        numbers,
+      ),
+    });
+    return requests;
+  }
+
+  /** As {@linkcode sendBundle}; waits, and gives what each topic was answered. */
+  async publishBundle(
+    ...args: Parameters<App["sendBundle"]>
+  ): Promise<Record<string, string>> {
+    const requests = this.sendBundle(...args);
+    await this.world.settle();
+    const answers: Record<string, string> = {};
+    for (const [topic, request] of requests) {
+      const answer = this.wire.answer(request);
+      assert.ok(answer !== undefined, `no answer for ${topic}`);
+      answers[topic] = answer.type === "ERROR" ? answer.code : answer.type;
+    }
+    return answers;
+  }
+
+  /** The numbers of all that was delivered to it, also in bundles, in order. */
+  records(): number[] {
+    return this.wire.inbox.flatMap((message) => recordsIn(message, this.ref));
   }
 
   /** What was delivered to it, frame by frame. */

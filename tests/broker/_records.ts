@@ -33,10 +33,14 @@ export function batchOf(numbers: readonly number[], bytes = 9): Uint8Array {
 export function numbersOf(batch: Uint8Array): number[] {
   const numbers: number[] = [];
   forEachRecord(batch, (content) => {
-    const view = new DataView(content.buffer, content.byteOffset);
-    numbers.push(view.getUint32(0));
+    numbers.push(numberOf(content));
   });
   return numbers;
+}
+
+/** The number of a record's content. */
+export function numberOf(content: Uint8Array): number {
+  return new DataView(content.buffer, content.byteOffset).getUint32(0);
 }
 
 /** An id of 16 bytes made of a number. */

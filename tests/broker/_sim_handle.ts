@@ -6,8 +6,10 @@
  */
 
 import assert from "node:assert/strict";
-import { OUTCOME, TARGET_FLAG } from "../../protocol/messages.ts";
-import { batchOf, idOf, numbersOf } from "./_records.ts";
+import { LEVEL, OUTCOME, TARGET_FLAG } from "../../protocol/messages.ts";
+import { bundleFields, recordsInOrder } from "../helpers/bundles.ts";
+import { costIn } from "./_bundles.ts";
+import { batchOf, idOf, numberOf, numbersOf, recordOf } from "./_records.ts";
 import type { Of, Wire } from "./_world.ts";
 
 /** A message as it came. */
@@ -20,14 +22,19 @@ export interface Arrival {
   readonly number: number;
 }
 
-/** A batch that was sent and has no receipt. */
+/** A batch that was sent, or a bundle of several, and has not all its receipts. */
 interface Sending {
-  readonly topic: string;
-  readonly first: number;
-  readonly numbers: readonly number[];
+  /** In the order of publishing. */
+  readonly records: readonly Published[];
+  /** Sequence of the first record of each topic. */
+  readonly firsts: ReadonlyMap<string, number>;
   readonly bytes: number;
-  request: number;
+  /** Topics without a receipt, by request. */
+  readonly requests: Map<number, string>;
 }
+
+/** A number and where it is published. */
+export type Published = readonly [topic: string, number: number];
 
 interface Unconfirmed {
   number: number;
@@ -91,6 +98,8 @@ export class SimHandle {
   #spent = 0;
   #suspect = 0;
   #lastPosition = 0;
+  /** The last number that came of each sender: they rise over all topics. */
+  readonly #lastOf = new Map<string, number>();
   /** A subscription reached back: order holds from the next flow on. */
   mayReorder = false;
   #seen = new Set<string>();
@@ -163,13 +172,17 @@ export class SimHandle {
 
   /** Takes a message of its wire that is meant for it; whether it was. */
   receive(
-    message: Of<"ATTACHED" | "DELIVER" | "CONFIRM" | "RECEIPT">,
+    message: Of<
+      "ATTACHED" | "DELIVER" | "DELIVER_BUNDLE" | "CONFIRM" | "RECEIPT"
+    >,
   ): boolean {
     switch (message.type) {
       case "ATTACHED":
         return message.ref === this.ref && this.#attached(message);
       case "DELIVER":
         return this.#deliver(message);
+      case "DELIVER_BUNDLE":
+        return this.#deliverBundle(message);
       case "CONFIRM":
         return message.ref === this.ref && this.#confirmed(message.number);
       case "RECEIPT":
@@ -177,11 +190,15 @@ export class SimHandle {
     }
   }
 
-  /** Publishes numbers in one batch. */
-  publish(topic: string, numbers: readonly number[], bytes: number): void {
-    const last = this.#sequences.get(topic) ?? 0;
-    this.#sequences.set(topic, last + numbers.length);
-    const sending = { topic, first: last + 1, numbers, bytes, request: 0 };
+  /** Publishes numbers in one batch, or as one bundle if they go to several topics. */
+  publish(records: readonly Published[], bytes: number): void {
+    const firsts = new Map<string, number>();
+    for (const [topic] of records) {
+      const sequence = (this.#sequences.get(topic) ?? 0) + 1;
+      this.#sequences.set(topic, sequence);
+      if (!firsts.has(topic)) firsts.set(topic, sequence);
+    }
+    const sending = { records, firsts, bytes, requests: new Map() };
     this.#sendings.push(sending);
     this.#send(sending);
   }
@@ -283,19 +300,38 @@ export class SimHandle {
     this.wire?.send({ type: "ACK", ref: this.ref, number, outcomes });
   }
 
-  #send(sending: Sending): void {
-    sending.request = ++requests;
-    const { topic, first, numbers, bytes, request } = sending;
+  #send({ records, firsts, bytes, requests: asked }: Sending): void {
+    asked.clear();
+    const requestOf = (topic: string) => {
+      asked.set(++requests, topic);
+      return { request: requests, first: firsts.get(topic)! };
+    };
+    const { producer } = this;
+    if (firsts.size > 1) {
+      const encoded = records.map(([topic, number]) =>
+        [topic, recordOf(number, bytes)] as const
+      );
+      this.wire?.send({
+        type: "BUNDLE",
+        producer,
+        attributes: null,
+        wanted: LEVEL.broker,
+        ...bundleFields(encoded, requestOf),
+      });
+      return;
+    }
+    const [[topic]] = records;
+    const { request, first } = requestOf(topic);
     this.wire?.send({
       type: "PUBLISH",
       request,
       topic,
-      producer: this.producer,
+      producer,
       previous: first - 1,
       firstSequence: first,
-      count: numbers.length,
+      count: records.length,
       attributes: null,
-      batch: batchOf(numbers, bytes),
+      batch: batchOf(records.map(([, number]) => number), bytes),
       wanted: undefined,
     });
   }
@@ -308,6 +344,7 @@ export class SimHandle {
     this.#suspect = message.suspect;
     this.#seen = new Set();
     this.#lastPosition = 0;
+    this.#lastOf.clear();
     this.mayReorder = false;
     this.#acks = 0;
     // Listed in ATTACH, and committed before ATTACHED.
@@ -334,57 +371,94 @@ export class SimHandle {
   }
 
   #receipt(request: number): boolean {
-    const at = this.#sendings.findIndex((each) => each.request === request);
+    const at = this.#sendings.findIndex((each) => each.requests.has(request));
     if (at === -1) return false;
-    const [sending] = this.#sendings.splice(at, 1);
-    this.receipted.push(...sending.numbers);
+    const { requests, records } = this.#sendings[at];
+    const topic = requests.get(request);
+    requests.delete(request);
+    if (requests.size === 0) this.#sendings.splice(at, 1);
+    for (const [each, number] of records) {
+      if (each === topic) this.receipted.push(number);
+    }
     return true;
   }
 
   #deliver(message: Of<"DELIVER">): boolean {
-    const { targets } = message;
+    const { targets, logId, baseOffset, topic, batch, count } = message;
     let isMine = false;
     for (let i = 0; i < targets.length; i += 2) {
       if (targets[i] !== this.ref || !this.isAttached) continue;
       isMine = true;
-      this.#checkCredit(message);
-      this.#take(message, targets[i + 1]);
+      const numbers = numbersOf(batch);
+      assert.equal(numbers.length, count);
+      this.#checkCredit(message, count);
+      this.#checkPosition(message);
+      const flags = targets[i + 1];
+      for (const [index, number] of numbers.entries()) {
+        const offset = baseOffset + index;
+        this.#take(message, { logId, offset, topic, number }, flags);
+      }
     }
     return isMine;
   }
 
-  #checkCredit(message: Of<"DELIVER">): void {
-    const cost = message.batch.length + 32;
+  #deliverBundle(message: Of<"DELIVER_BUNDLE">): boolean {
+    const { refs, topics, parts } = message;
+    if (!refs.includes(this.ref) || !this.isAttached) return false;
+    this.#checkCredit(message, topics.length);
+    this.#checkPosition(message);
+    const next = topics.map((_, i) => parts[5 * i + 1]);
+    for (const [topic, content] of recordsInOrder(message)) {
+      const i = topics.indexOf(topic);
+      const [logId, flags] = [parts[5 * i], parts[5 * i + 3]];
+      const number = numberOf(content);
+      this.#take(message, { logId, offset: next[i]++, topic, number }, flags);
+    }
+    return true;
+  }
+
+  #checkCredit(
+    message: Of<"DELIVER" | "DELIVER_BUNDLE">,
+    count: number,
+  ): void {
+    const cost = costIn(message);
     const left = this.granted - this.#spent;
     assert.ok(
-      cost <= left || (message.count === 1 && left > 0),
-      `DELIVER of ${message.count} records costs ${cost}, credit ${left}`,
+      cost <= left || (count === 1 && left > 0),
+      `${message.type} costs ${cost}, credit ${left}`,
     );
     this.#spent += cost;
   }
 
-  #take(message: Of<"DELIVER">, flags: number): void {
-    const { logId, baseOffset, topic, position, batch, count } = message;
-    const numbers = numbersOf(batch);
-    assert.equal(numbers.length, count);
+  #checkPosition({ position }: Of<"DELIVER" | "DELIVER_BUNDLE">): void {
     if (!this.mayReorder) {
       assert.ok(position >= this.#lastPosition, "positions out of order");
     }
     this.#lastPosition = Math.max(position, this.#lastPosition);
+  }
+
+  #take(
+    { position, sender }: Of<"DELIVER" | "DELIVER_BUNDLE">,
+    arrival: Omit<Arrival, "key">,
+    flags: number,
+  ): void {
+    const { logId, offset, number } = arrival;
+    const key = `${logId}:${offset}`;
     const isFlagged = position <= this.#suspect ||
       (flags & TARGET_FLAG.redelivered) !== 0;
-    for (const [index, number] of numbers.entries()) {
-      const offset = baseOffset + index;
-      const key = `${logId}:${offset}`;
-      assert.ok(!this.#seen.has(key), `${key} came twice in one flow`);
-      this.#seen.add(key);
-      if (!this.fates.mayReplay) {
-        assert.ok(!this.fates.taken.has(key), `${key} was taken before`);
-        if (this.fates.unsure.has(key)) {
-          assert.ok(isFlagged, `${key} came again without a flag`);
-        }
-      }
-      this.buffer.push({ key, logId, offset, topic, number });
+    if (!this.mayReorder) {
+      const last = this.#lastOf.get(sender) ?? 0;
+      assert.ok(number > last, `${number} of ${sender} comes after ${last}`);
+      this.#lastOf.set(sender, number);
     }
+    assert.ok(!this.#seen.has(key), `${key} came twice in one flow`);
+    this.#seen.add(key);
+    if (!this.fates.mayReplay) {
+      assert.ok(!this.fates.taken.has(key), `${key} was taken before`);
+      if (this.fates.unsure.has(key)) {
+        assert.ok(isFlagged, `${key} came again without a flag`);
+      }
+    }
+    this.buffer.push({ key, ...arrival });
   }
 }

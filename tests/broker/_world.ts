@@ -62,6 +62,7 @@ export class Wire {
       {
         send: (message) => this.#receive(message),
         abort: () => this.cut(),
+        takesBundles: options.takesBundles,
       },
     );
   }
@@ -133,6 +134,8 @@ export interface WireOptions {
   machineKey?: Uint8Array;
   /** Credit of the session. @default {1 << 30} */
   credit?: number;
+  /** Whether BUNDLE and DELIVER_BUNDLE were agreed. @default {as of an outlet} */
+  takesBundles?: boolean;
 }
 
 /** A core on a store. */

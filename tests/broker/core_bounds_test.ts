@@ -112,6 +112,43 @@ Deno.test("[P-11.4] topics are bounded, and those that are known go on", async (
   });
 });
 
+Deno.test("[P-11.4] the parts of a bundle count together", async () => {
+  const bundles = { takesBundles: true };
+  const records = ["a", "b", "a", "c", "d", "e", "f"].map((topic, n) =>
+    [topic, n] as const
+  );
+  const accepted = async (world: World, first = "ana") => {
+    const app = await App.attach(world, world.connect(bundles), first);
+    const answers = await app.publishBundle(records);
+    assert.ok(
+      Object.values(answers).every((each) =>
+        each === "RECEIPT" || each === "storage_full"
+      ),
+    );
+    return Object.keys(answers).filter((each) => answers[each] === "RECEIPT");
+  };
+  await withLimits({ topics: 4 }, async (world) => {
+    assert.deepEqual(await accepted(world), ["a", "b", "c", "d"]);
+    // Of another producer's, those that are there.
+    assert.deepEqual(await accepted(world, "ben"), ["a", "b", "c", "d"]);
+  });
+  await withLimits({ topicsPerProducer: 3 }, async (world) => {
+    assert.deepEqual(await accepted(world), ["a", "b", "c"]);
+    assert.deepEqual(await accepted(world, "ben"), ["a", "b", "c"]);
+  });
+  await withLimits({ sequences: 8 }, async (world) => {
+    assert.equal((await accepted(world)).length, 6);
+    assert.deepEqual(await accepted(world, "ben"), ["a", "b"]);
+  });
+  await withLimits({ readers: 4 }, async (world) => {
+    for (const name of ["r1", "r2"]) {
+      await (await attach(world, name)).subscribe("#");
+    }
+    assert.deepEqual(await accepted(world), ["a", "b"]);
+    assert.deepEqual(await accepted(world, "ben"), ["a", "b"]);
+  });
+});
+
 Deno.test("[P-11.1] users are bounded over all machines", async () => {
   await withLimits({ users: 3 }, async (world) => {
     const apps = await Promise.all(

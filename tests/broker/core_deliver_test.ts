@@ -72,6 +72,30 @@ Deno.test("[P-6.6] a record larger than the window passes when the window is fre
   assert.deepEqual(reader.numbers(), [1, 2, 3]);
 });
 
+Deno.test("[P-6.3] what waits for credit is passed by nothing, whenever some comes", async () => {
+  await using world = await World.open();
+  const sender = await App.attach(world, world.connect(), "ana");
+  const wire = world.connect();
+  const reader = await App.attach(world, wire, "ben", { credit: 0 });
+  await reader.subscribe("#");
+  await sender.publish("doors", [1], { bytes: 900 });
+  await sender.publish("doors", [2], { bytes: 100_000 });
+  await sender.publish("windows", [3]);
+  // Some credit comes right after the large record was found to have too little.
+  wire.onMessage = ({ type }) => {
+    if (type !== "DELIVER") return;
+    wire.onMessage = () => {};
+    const { ref } = reader;
+    queueMicrotask(() => wire.send({ type: "CREDIT", ref, total: 1_100 }));
+  };
+  await reader.credit(1_000);
+  assert.deepEqual(reader.numbers(), [1]);
+  await reader.credit(1_000 + 932);
+  assert.deepEqual(reader.numbers(), [1, 2]);
+  await reader.credit(1_000 + 932 + 100_032);
+  assert.deepEqual(reader.numbers(), [1, 2, 3]);
+});
+
 Deno.test("[P-6.7] a user without credit holds up nobody of its machine", async () => {
   await using world = await World.open();
   const wire = world.connectDaemon("north", { credit: 100_000 });

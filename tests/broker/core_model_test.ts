@@ -79,6 +79,18 @@ const step = fc.oneof(
     }),
   },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("bundle"),
+      n: fc.nat(5),
+      topics: fc.array(fc.constantFrom(...TOPICS), {
+        minLength: 2,
+        maxLength: 9,
+      }),
+      bytes: fc.constantFrom(9, 9, 100, 5_000),
+    }),
+  },
+  {
     weight: 5,
     arbitrary: fc.record({
       do: fc.constantFrom("take", "custody", "takeCustody"),
@@ -104,6 +116,11 @@ const step = fc.oneof(
   },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** One of the users did not agree. */
+function takesBundles({ name }: SimHandle): boolean {
+  return name !== "u1";
+}
 
 class Simulation {
   readonly #folder: string;
@@ -177,7 +194,13 @@ class Simulation {
       case "unsubscribe":
         return await this.#unsubscribe(user, one.filter);
       case "publish":
-        return this.#publish(handle, one.topic, one.count, one.bytes);
+        return this.#publish(
+          handle,
+          Array.from({ length: one.count }, () => one.topic),
+          one.bytes,
+        );
+      case "bundle":
+        return this.#publishBundle(handle, one.topics, one.bytes);
       case "take":
         return handle.take(one.count, false);
       case "custody":
@@ -197,12 +220,12 @@ class Simulation {
 
   #wireFor(handle: SimHandle): Wire {
     if (!handle.isDaemon) {
-      const wire = this.#world.connect();
+      const wire = this.#world.connect({ takesBundles: takesBundles(handle) });
       wire.onMessage = (message) => this.#receive([handle], message);
       return wire;
     }
     if (this.#daemonWire === null) {
-      const wire = this.#world.connectDaemon("north");
+      const wire = this.#world.connectDaemon("north", { takesBundles: true });
       wire.onMessage = (message) =>
         this.#receive(this.#onDaemon().map((each) => each.handle), message);
       this.#daemonWire = wire;
@@ -218,6 +241,7 @@ class Simulation {
     switch (message.type) {
       case "ATTACHED":
       case "DELIVER":
+      case "DELIVER_BUNDLE":
       case "CONFIRM":
       case "RECEIPT": {
         const takers = handles.filter((each) => each.receive(message));
@@ -357,19 +381,27 @@ class Simulation {
     assert.equal(wire.answer(request)?.type, "OK");
   }
 
-  #publish(
+  /** Who takes no bundles publishes a batch for each record. */
+  #publishBundle(
     handle: SimHandle,
-    topic: string,
-    count: number,
+    topics: readonly string[],
     bytes: number,
   ): void {
+    if (takesBundles(handle)) return this.#publish(handle, topics, bytes);
+    for (const topic of topics) this.#publish(handle, [topic], bytes);
+  }
+
+  /** Publishes a number to each of these topics. */
+  #publish(handle: SimHandle, topics: readonly string[], bytes: number): void {
     if (handle.wire === null) return;
-    const numbers = Array.from({ length: count }, () => this.#nextNumber++);
-    const publisher = `${handle.producer.toHex()} ${topic}`;
-    const before = this.#published.get(publisher) ?? [];
-    this.#published.set(publisher, [...before, ...numbers]);
-    for (const number of numbers) this.#senders.set(number, handle.fates);
-    handle.publish(topic, numbers, bytes);
+    const records = topics.map((topic) => [topic, this.#nextNumber++] as const);
+    for (const [topic, number] of records) {
+      const publisher = `${handle.producer.toHex()} ${topic}`;
+      const before = this.#published.get(publisher) ?? [];
+      this.#published.set(publisher, [...before, number]);
+      this.#senders.set(number, handle.fates);
+    }
+    handle.publish(records, bytes);
   }
 
   async #restart(isCrash: boolean): Promise<void> {
