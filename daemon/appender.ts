@@ -22,6 +22,8 @@ export interface Piece {
 
 /** Room for the meta within an item. */
 const META_BYTES_MAX = 4 * 1024;
+/** What an item takes of a commit beside its bytes, roughly. */
+const META_BYTES_MIN = 512;
 
 /** Largest batch that is one item. */
 export const PIECE_BYTES_MAX = ITEM_BYTES_MAX - META_BYTES_MAX;
@@ -40,11 +42,14 @@ export function* cutPieces(
   }
 }
 
+/** Pieces that go into one commit, none of them large. */
+export type Together = readonly Piece[];
+
 /** Appends pieces to one log, in order. */
 export class Appender {
   #commits: Commits;
   #log: number;
-  #queue: Piece[] = [];
+  #queue: (Piece | Together)[] = [];
   #running: Promise<void> | null = null;
   #isEnded = false;
   #onIdle: () => void;
@@ -70,6 +75,12 @@ export class Appender {
     this.#running ??= this.#run();
   }
 
+  /** The same for pieces that must not be told from each other by a crash. */
+  appendTogether(pieces: Together): void {
+    if (this.#running === null) return this.#appendAll(pieces);
+    this.#queue.push(pieces);
+  }
+
   /** Nothing more is appended; waits for what is under way. */
   async end(): Promise<void> {
     this.#isEnded = true;
@@ -83,12 +94,27 @@ export class Appender {
     piece.done(this.#commits.append(this.#log, piece.count, meta, piece.body));
   }
 
+  #appendAll(pieces: Together): void {
+    const metas = pieces.map((piece) => piece.meta());
+    let bytes = 0;
+    for (const [i, { body }] of pieces.entries()) {
+      bytes += metas[i].length + body.length;
+    }
+    // Each brings something along beside its own bytes.
+    this.#commits.makeRoom(bytes + (pieces.length - 1) * META_BYTES_MIN);
+    for (const [i, { count, body, done }] of pieces.entries()) {
+      done(this.#commits.append(this.#log, count, metas[i], body));
+    }
+  }
+
   async #run(): Promise<void> {
     try {
       while (this.#queue.length > 0) {
         const piece = this.#queue[0];
-        if (piece.body.length > PIECE_BYTES_MAX) await this.#appendLarge(piece);
-        else this.#appendSmall(piece);
+        if (isTogether(piece)) this.#appendAll(piece);
+        else if (piece.body.length > PIECE_BYTES_MAX) {
+          await this.#appendLarge(piece);
+        } else this.#appendSmall(piece);
         this.#queue.shift();
       }
     } catch (error) {
@@ -108,4 +134,8 @@ export class Appender {
     this.#commits.makeRoom(meta.length);
     piece.done(this.#commits.appendStaged(this.#log, meta, blob));
   }
+}
+
+function isTogether(piece: Piece | Together): piece is Together {
+  return Array.isArray(piece);
 }

@@ -19,4 +19,5 @@ export type Port = Pick<
   | "drained"
   | "isClogged"
   | "remote"
+  | "features"
 >;

@@ -36,7 +36,7 @@ export function reportDaemon(
   const { core, store, machine } = input;
   const totals = noTotals();
   let inboxBytes = 0;
-  for (const user of core.users.values()) {
+  for (const user of core.users.all()) {
     totals.pending += user.marks.pending;
     inboxBytes += user.inbox.bytes;
   }

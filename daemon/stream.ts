@@ -267,6 +267,8 @@ export class ProducerStream<T> {
    * @param last May be lower than before, when the other side lost what it had.
    * @param isAnswer Whether having the batch is the final answer to it; otherwise
    *   it goes out again and is answered as known.
+   * @param isBundled Whether it may have been refused for another part of its
+   *   bundle, though it follows (PROTOCOL 8.12).
    * @returns The batches that the other side has whole: answered by this.
    * @throws {MomError} `bad_message` if the answer contradicts the request; the
    *   connection is of no use then.
@@ -275,11 +277,13 @@ export class ProducerStream<T> {
     request: number,
     last: number,
     isAnswer: (batch: PendingBatch<T>) => boolean = () => true,
+    isBundled: (batch: PendingBatch<T>) => boolean = () => false,
   ): PendingBatch<T>[] {
     const index = this.#find(request);
     if (index === -1) return [];
-    const { previous } = this.#entries[index]!;
-    if (previous <= last) {
+    const entry = this.#entries[index]!;
+    const { previous } = entry;
+    if (previous <= last && !isBundled(entry)) {
       throw new MomError(
         "bad_message",
         `Cannot go on after out_of_sequence: last ${last} is not below previous ${previous}`,

@@ -8,6 +8,7 @@
 import { systemClock, systemEntropy } from "../../protocol/clock.ts";
 import type { Clock } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
+import { FEATURE, notAgreed } from "../../protocol/features.ts";
 import { LIMITS } from "../../protocol/limits.ts";
 import type { Attached, Message, Welcome } from "../../protocol/messages.ts";
 import type { Peer } from "../../protocol/peer.ts";
@@ -264,6 +265,11 @@ export class Handle {
     switch (message.type) {
       case "DELIVER":
         return this.receiver.onDeliver(message);
+      case "DELIVER_BUNDLE":
+        if (this.#peer?.features.has(FEATURE.bundles) !== true) {
+          throw notAgreed(message.type);
+        }
+        return this.receiver.onDeliverBundle(message);
       case "RECEIPT":
         return this.publisher.onReceipt(message);
       case "CONFIRM":

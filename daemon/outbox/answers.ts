@@ -116,14 +116,20 @@ export class OutboxAnswers {
     if (!isGone && sender.first()?.tag.isStored === false) {
       // All of it: were a later one stored meanwhile, those before it would count
       // as stored, too, when they come again.
-      for (const waiter of stream.giveBack(request)) {
+      const last = lastOf(message) ?? 0;
+      for (const waiter of stream.giveBack(request, last)) {
         waiter.port.send({ ...message, request: waiter.request });
       }
       return;
     }
     const last = lastOf(message);
     try {
-      const known = sender.outOfSequence(request, last ?? 0);
+      const known = sender.outOfSequence(
+        request,
+        last ?? 0,
+        () => true,
+        ({ tag }) => tag.bundle !== 0,
+      );
       for (const batch of known) this.#done(stream, batch, null);
     } catch (error) {
       if (!(error instanceof MomError)) throw error;

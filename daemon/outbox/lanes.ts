@@ -8,7 +8,12 @@
  */
 
 import { LIMITS } from "../../protocol/limits.ts";
-import { Appender, type Piece, PIECE_BYTES_MAX } from "../appender.ts";
+import {
+  Appender,
+  type Piece,
+  PIECE_BYTES_MAX,
+  type Together,
+} from "../appender.ts";
 import type { Commits } from "../commits.ts";
 import type { Producer } from "./producers.ts";
 
@@ -41,10 +46,15 @@ export class OutboxLanes {
     const known = this.#lanes.get(producer);
     if (known === undefined && isSmall) return this.#open.append(piece);
     const lane = known ?? this.#begin(producer);
+    lane.appender.append(this.#counted(lane, piece));
+  }
+
+  /** Counts for the lane until it is appended. */
+  #counted(lane: Lane, piece: Piece): Piece {
     const { length } = piece.body;
     lane.bytes += length;
     this.#bytes += length;
-    lane.appender.append({
+    return {
       ...piece,
       done: (base) => {
         lane.bytes -= length;
@@ -52,7 +62,15 @@ export class OutboxLanes {
         piece.done(base);
         if (lane.bytes <= this.#allowed) wake(lane);
       },
-    });
+    };
+  }
+
+  /** Appends what a crash must not tell from each other, none of it large. */
+  appendTogether(producer: Producer, pieces: Together): void {
+    const lane = this.#lanes.get(producer);
+    if (lane === undefined) return this.#open.appendTogether(pieces);
+    const counted = pieces.map((piece) => this.#counted(lane, piece));
+    lane.appender.appendTogether(counted);
   }
 
   /** Resolves when more of a producer may come; `null` when it may at once. */

@@ -14,53 +14,42 @@
  * What was on its way then stays in memory, without an answer: whether the broker
  * has it is not known.
  *
- * Here it is decided which road a publish takes. `sending.ts` is the way to the
- * link, `answers.ts` the way back, `storing.ts` that to the disk, and `drain.ts`
- * that from the disk to the link.
+ * Here it is decided what the link's coming and going means for all of them. Which
+ * road a publish takes is decided in `taking.ts` and `bundles.ts`. `sending.ts` is the
+ * way to the link, `answers.ts` the way back, `storing.ts` that to the disk, and
+ * `drain.ts` that from the disk to the link.
  *
  * @module
  */
 
-import { remainingMs, withRemaining } from "../../protocol/attributes.ts";
-import { splitOffset } from "../../protocol/batch.ts";
+import type { Ranks } from "../../protocol/bundle.ts";
 import type { Clock } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
-import { LIMITS } from "../../protocol/limits.ts";
-import {
-  type ErrorMessage,
-  LEVEL,
-  type Publish,
-  type Receipt,
+import type {
+  ErrorMessage,
+  Publish,
+  Receipt,
 } from "../../protocol/messages.ts";
 import type { Port } from "../port.ts";
 import type { Base } from "../base.ts";
 import type { Commits } from "../commits.ts";
 import { EndedProducers } from "./ended_producers.ts";
 import { LoosePublishes } from "./loose_publishes.ts";
+import { OutboxBundles } from "./bundles.ts";
 import { type AnswersOwner, OutboxAnswers } from "./answers.ts";
-import { DRAIN_WINDOW_BYTES, OutboxDrain } from "./drain.ts";
-import type { OutboxItem } from "./item.ts";
+import { OutboxDrain } from "./drain.ts";
 import { OutboxLink } from "./outbox_link.ts";
 import { OutboxLog } from "./outbox_log.ts";
 import { OutboxLosses } from "./losses.ts";
+import { OutboxRoom } from "./room.ts";
 import { OutboxSending } from "./sending.ts";
 import { OutboxStoring } from "./storing.ts";
+import { OutboxTaking } from "./taking.ts";
 import { Pace } from "./pace.ts";
-import { newTag } from "./publish_batch.ts";
 import type { PublishStream } from "./publish_stream.ts";
-import { answer, type Waiter } from "./publish_waiter.ts";
 import { type Producer, Producers } from "./producers.ts";
 
 export type { RejectedItem } from "./answers.ts";
-
-/** Bytes of fast publishes without receipt, beyond which no app is read that has any. */
-const FAST_WINDOW_BYTES = 16 * 1024 * 1024;
-/** The same of one app: what others publish stands behind it on the link. */
-const FAST_WINDOW_BYTES_OF_ONE = 2 * 1024 * 1024;
-/** Bytes on their way to this machine's disk, beyond which apps are read no more. */
-const DIRTY_BYTES_MAX = 8 * 1024 * 1024;
-/** Repetitions of publishes to one topic that may wait for level `broker`. */
-const WAITERS_MAX = 65_536;
 
 /** What an outbox stands on. */
 export interface OutboxContext extends AnswersOwner {
@@ -95,10 +84,9 @@ export class Outbox {
   readonly #drain: OutboxDrain;
   readonly #ended: EndedProducers;
   readonly #loose: LoosePublishes;
-  /** Apps that are not read on before there are receipts. */
-  #room: { producer: Producer; resolve(): void }[] = [];
-  /** Counts the batches that came from apps. */
-  #order = 0;
+  readonly #room: OutboxRoom;
+  readonly #taking: OutboxTaking;
+  readonly #bundles: OutboxBundles;
 
   constructor(context: OutboxContext) {
     const { commits, outboxLog, deadLog, clock, base } = context;
@@ -108,8 +96,10 @@ export class Outbox {
     this.#context = context;
     const log = this.#log = new OutboxLog(commits, outboxLog, deadLog);
     const pace = this.#pace = new Pace(clock, () => this.#stall());
-    const link = this.#link = new OutboxLink(() => this.#nowMs());
-    this.#storing = new OutboxStoring({
+    const link = this.#link = new OutboxLink(() =>
+      commits.store.timeline.nowMs()
+    );
+    const storing = this.#storing = new OutboxStoring({
       commits,
       outboxBytesMax: context.outboxBytesMax,
       log,
@@ -128,23 +118,25 @@ export class Outbox {
         context.onLost(producer, topic, count),
       onConfused: (error) => context.onConfused(error),
     });
-    this.#sending = new OutboxSending({
+    const sending = this.#sending = new OutboxSending({
       clock,
       base,
       link,
       pace,
-      producers,
       answers: this.#answers,
       nextRequest,
-      onRested: wakeDrain,
+      onRested: () => this.#sendAgain(),
     });
     this.#drain = new OutboxDrain({
       log,
       pace,
       link,
       producers,
-      isResting: () => this.#sending.isResting,
-      onQueued: (stream) => this.#sending.send(stream),
+      isResting: () => sending.isResting,
+      base,
+      onQueued: (stream) => sending.send(stream),
+      onBundleQueued: (producer, streams) =>
+        sending.sendBundle(producer, streams),
       onDamaged: ({ producer, topic }, count) =>
         context.onDamaged(producer, topic, count),
       onFailed: (error) => commits.fail(error),
@@ -156,10 +148,28 @@ export class Outbox {
       link,
       nextRequest,
     });
-    this.#loose = new LoosePublishes({
+    const loose = this.#loose = new LoosePublishes({
       link,
       nextRequest,
-      onFewer: () => this.#wake(),
+      onFewer: () => this.#room.wake(),
+    });
+    this.#room = new OutboxRoom({ commits, log, pace, loose });
+    const taking = this.#taking = new OutboxTaking({
+      commits,
+      producers,
+      link,
+      pace,
+      storing,
+      sending,
+      loose,
+    });
+    this.#bundles = new OutboxBundles({
+      base,
+      link,
+      storing,
+      sending,
+      loose,
+      taking,
     });
   }
 
@@ -200,126 +210,22 @@ export class Outbox {
 
   /** Resolves when the app of a producer may be read on; `null` when it may at once. */
   room(producer: Producer): Promise<void> | null {
-    const { store } = this.#context.commits;
-    if (store.dirtyBytes > DIRTY_BYTES_MAX) return store.committed();
-    if (!this.#mayRead(producer)) {
-      return new Promise((resolve) => this.#room.push({ producer, resolve }));
-    }
-    return this.#log.room(producer);
+    return this.#room.of(producer);
   }
 
-  #mayRead({ fastBytes }: Producer): boolean {
-    const bytes = this.#pace.fastBytes + this.#loose.bytes;
-    return bytes < FAST_WINDOW_BYTES
-      ? fastBytes < FAST_WINDOW_BYTES_OF_ONE
-      : fastBytes === 0;
-  }
-
-  /**
-   * Takes a PUBLISH of an app, already checked.
-   *
-   * @throws {MomError} `outbox_full`, `storage_full`.
-   */
+  /** Takes a PUBLISH of an app; see {@link OutboxTaking.publish}. */
   publish(port: Port, producer: Producer, message: Publish): void {
-    const { request, topic, firstSequence, count } = message;
-    this.#checkStreams(producer, topic);
-    const stream = this.#producers.stream(producer, topic);
-    const waiter: Waiter = {
-      port,
-      request,
-      first: firstSequence,
-      last: firstSequence + count - 1,
-      wantsBroker: message.wanted === LEVEL.broker,
-    };
-    if (waiter.last <= stream.storedLast) {
-      return this.#answerKnown(stream, waiter);
-    }
-    const item = this.#rest(stream, this.#itemOf(producer, message));
-    if (stream.join(item.firstSequence, waiter)) return;
-    if (this.#mustStore(producer, item)) {
-      const isNew = this.#storing.store(stream, item, waiter);
-      if (!isNew) this.#answerKnown(stream, waiter);
-    } else if (item.firstSequence < stream.sender.nextSequence) {
-      this.#loose.send(stream, item, waiter);
-    } else {
-      stream.queue(item, newTag(item, [waiter], ++this.#order));
-      this.#sending.send(stream);
-    }
+    this.#taking.publish(port, producer, message);
   }
 
-  /** A sequence is kept for each, so there is a limit to them. */
-  #checkStreams(producer: Producer, topic: string): void {
-    if (producer.streams.has(topic)) return;
-    const { size } = producer.streams;
-    const { streamCount } = this.#producers;
-    if (size < LIMITS.topicsPerProducer && streamCount < LIMITS.streams) return;
-    throw new MomError(
-      "outbox_full",
-      `Cannot publish to another topic: this producer has published to ${size} of ${LIMITS.topicsPerProducer}, all of this machine to ${streamCount} of ${LIMITS.streams}`,
-    );
-  }
-
-  /** Whether the link is there, moves, and is not full of what the outbox has. */
-  get #isMoving(): boolean {
-    return this.#link.isRead && !this.#pace.isStalled &&
-      this.#pace.drainBytes <= 2 * DRAIN_WINDOW_BYTES;
-  }
-
-  /** Whether the fast road is closed; with a full disk a stalled link is better than none. */
-  #mustStore(producer: Producer, { batch }: OutboxItem): boolean {
-    if (!this.#link.isUp || producer.isInOutbox) return true;
-    return !this.#isMoving && this.#storing.fits(batch.length);
-  }
-
-  #itemOf(producer: Producer, message: Publish): OutboxItem {
-    const left = remainingMs(message.attributes);
-    return {
-      producer: producer.id,
-      topic: message.topic,
-      previous: message.previous,
-      firstSequence: message.firstSequence,
-      count: message.count,
-      attributes: withRemaining(message.attributes, null),
-      deadlineMs: left === null ? null : this.#nowMs() + left,
-      batch: message.batch,
-    };
-  }
-
-  #nowMs(): number {
-    return this.#context.commits.store.timeline.nowMs();
-  }
-
-  /** It was stored here before: the app has lost our answer. */
-  #answerKnown(stream: PublishStream, waiter: Waiter): void {
-    const refusal = stream.refusals.of(waiter.first, waiter.last);
-    if (refusal !== null && waiter.wantsBroker) {
-      return stream.answer(waiter, LEVEL.broker, null);
-    }
-    if (refusal === null && waiter.last <= stream.drainedLast) {
-      return answer(waiter, LEVEL.broker, null);
-    }
-    this.#context.commits.whenDone(() => stream.answerStored(waiter));
-    if (!waiter.wantsBroker) return;
-    if (stream.outboxWaiters.length >= WAITERS_MAX) {
-      throw new MomError(
-        "outbox_full",
-        `Cannot wait for the broker: ${WAITERS_MAX} publishes to "${stream.topic}" do`,
-      );
-    }
-    stream.outboxWaiters.push(waiter);
-  }
-
-  /** What of an item is not in the outbox already. */
-  #rest(stream: PublishStream, item: OutboxItem): OutboxItem {
-    const known = stream.storedLast - item.firstSequence + 1;
-    if (known <= 0) return item;
-    return {
-      ...item,
-      previous: stream.storedLast,
-      firstSequence: stream.storedLast + 1,
-      count: item.count - known,
-      batch: item.batch.subarray(splitOffset(item.batch, known)),
-    };
+  /** Takes the parts of an app's BUNDLE; see {@link OutboxBundles.publish}. */
+  publishBundle(
+    port: Port,
+    producer: Producer,
+    parts: readonly Publish[],
+    ranks: readonly Ranks[],
+  ): void {
+    this.#bundles.publish(port, producer, parts, ranks);
   }
 
   // The link
@@ -334,7 +240,7 @@ export class Outbox {
       streams.push(...producer.streams.values());
     }
     this.#storing.shiftIfRoom(streams);
-    this.#wake();
+    this.#room.wake();
   }
 
   /** To be called a few times a second: there may be room again for what stayed in memory. */
@@ -347,9 +253,7 @@ export class Outbox {
   /** There is a link: the outbox is drained over it. */
   linkUp(port: Port, maxMessageBytes: number): void {
     this.#link.up(port, maxMessageBytes);
-    this.#drain.restart();
-    this.#sendKept();
-    this.#drain.wake();
+    this.#sendAll();
     this.#ended.tell();
   }
 
@@ -358,13 +262,11 @@ export class Outbox {
     this.#link.down();
     this.#pace.reset();
     this.#sending.cancelRetry();
-    const streams = [...this.#producers.streams()];
-    for (const { producer } of streams) producer.gate = null;
-    this.#storing.letGo(streams);
+    const streams = this.#letGo();
     this.#storing.shiftIfRoom(streams);
     const lost = new MomError("outcome_unknown", "The link ended too early");
     this.#loose.refuseAll(lost);
-    this.#wake();
+    this.#room.wake();
   }
 
   /** A RECEIPT of the broker. */
@@ -392,7 +294,31 @@ export class Outbox {
     this.#sending.send(stream);
     this.#drain.wake();
     this.#ended.tell();
-    this.#wake();
+    this.#room.wake();
+  }
+
+  /** Nothing counts as on its way any more. */
+  #letGo(): PublishStream[] {
+    const streams = [...this.#producers.streams()];
+    for (const { producer } of streams) producer.gate = null;
+    this.#storing.letGo(streams);
+    return streams;
+  }
+
+  /** Sends all there is, in the order in which it came. */
+  #sendAll(): void {
+    this.#drain.restart();
+    this.#sendKept();
+    this.#drain.wake();
+  }
+
+  /**
+   * The broker may have room again. As over a new link: stream by stream it would
+   * not be in the order of its producer.
+   */
+  #sendAgain(): void {
+    this.#letGo();
+    this.#sendAll();
   }
 
   /** What stayed in memory without a link goes out again, as it came. */
@@ -401,16 +327,6 @@ export class Outbox {
     const byProducer = Map.groupBy(kept, ([{ producer }]) => producer);
     for (const [producer, list] of byProducer) {
       this.#sending.sendInOrder(producer, list.map(([stream]) => stream));
-    }
-  }
-
-  #wake(): void {
-    if (this.#room.length === 0) return;
-    const waiting = this.#room;
-    this.#room = [];
-    for (const each of waiting) {
-      if (this.#mayRead(each.producer)) each.resolve();
-      else this.#room.push(each);
     }
   }
 
@@ -431,7 +347,7 @@ export class Outbox {
 
   /** Waits for reads and writes under way; nothing new begins. */
   async close(): Promise<void> {
-    this.#link.close();
+    this.#link.down();
     this.#pace.reset();
     this.#sending.cancelRetry();
     await this.#log.close();

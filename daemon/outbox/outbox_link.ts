@@ -5,12 +5,16 @@
  * @module
  */
 
-import { withRemaining } from "../../protocol/attributes.ts";
+import { type Attributes, withRemaining } from "../../protocol/attributes.ts";
+import { bundlePartBytes, joined, orderOf } from "../../protocol/bundle.ts";
 import { MomError } from "../../protocol/errors.ts";
+import { FEATURE } from "../../protocol/features.ts";
 import { frameBytesMax, LIMITS } from "../../protocol/limits.ts";
+import { LEVEL } from "../../protocol/messages.ts";
 import { cutFitting, findTooLarge } from "../../protocol/publish_check.ts";
 import type { Port } from "../port.ts";
 import type { OutboxItem } from "./item.ts";
+import type { TaggedBatch } from "./publish_batch.ts";
 import type { PublishStream } from "./publish_stream.ts";
 import type { Producer } from "./producers.ts";
 
@@ -24,7 +28,7 @@ export class OutboxLink {
   /** What fits a frame of the broker, which may take less than this daemon. */
   #batchBytesMax = Infinity;
   #messageBytesMax = Infinity;
-  /** Rises with each link; what an older one began is not gone on with. */
+  /** Rises with each link: each hears of the producers anew. */
   #generation = 0;
 
   /** @param nowMs Steady time, as deadlines are told in it. */
@@ -43,11 +47,6 @@ export class OutboxLink {
       this.#port.bufferedBytes <= LIMITS.unreadBytes;
   }
 
-  /** Rises with each link, and with the end of the last. */
-  get generation(): number {
-    return this.#generation;
-  }
-
   /** There is a new one. */
   up(port: Port, maxMessageBytes: number): void {
     this.#port = port;
@@ -59,12 +58,6 @@ export class OutboxLink {
   /** It is gone. */
   down(): void {
     this.#port = null;
-  }
-
-  /** It is gone, and no other will come. */
-  close(): void {
-    this.#port = null;
-    this.#generation++;
   }
 
   /** Whether the broker takes such a batch, which it may not though this daemon did. */
@@ -81,31 +74,85 @@ export class OutboxLink {
     });
   }
 
+  /** Whether the broker takes bundles at all. */
+  get takesBundles(): boolean {
+    return this.#port?.features.has(FEATURE.bundles) === true;
+  }
+
+  /** Whether the broker takes batches of several topics as one message. */
+  takesBundle(
+    streams: readonly PublishStream[],
+    parts: readonly { readonly batch: Uint8Array; readonly count: number }[],
+  ): boolean {
+    if (!this.takesBundles) return false;
+    let bytes = 0;
+    for (const [i, { topic }] of streams.entries()) {
+      const { batch, count } = parts[i];
+      bytes += batch.length + count + bundlePartBytes(topic);
+    }
+    return bytes <= this.#batchBytesMax &&
+      parts.every(({ batch }) => this.isTaken(batch));
+  }
+
   /** Sends an item; its producer is introduced first. */
   send(stream: PublishStream, request: number, item: OutboxItem): void {
-    const port = this.#port!;
-    const { id: producer, user } = stream.producer;
-    if (stream.producer.introduced !== this.#generation) {
-      stream.producer.introduced = this.#generation;
-      port.send({ type: "INTRODUCE", producer, user });
-    }
-    const { topic, firstSequence, count, previous, deadlineMs, batch } = item;
-    const attributes = deadlineMs === null ? item.attributes : withRemaining(
-      item.attributes,
-      deadlineMs - this.#nowMs(),
-    );
-    port.send({
+    const { producer } = stream;
+    const { topic, firstSequence, count, previous, batch } = item;
+    this.#introduce(producer);
+    this.#port!.send({
       type: "PUBLISH",
       request,
       topic,
-      producer,
+      producer: producer.id,
       previous,
       firstSequence,
       count,
-      attributes,
+      attributes: this.#attributesOf(item, item.deadlineMs),
       batch,
       wanted: undefined,
     });
+  }
+
+  /** Sends parts of a bundle: at least two, whose requests their senders know. */
+  sendBundle(
+    producer: Producer,
+    streams: readonly PublishStream[],
+    batches: readonly TaggedBatch[],
+  ): void {
+    const [first] = batches;
+    this.#introduce(producer);
+    this.#port!.send({
+      type: "BUNDLE",
+      producer: producer.id,
+      attributes: this.#attributesOf(first, first.tag.deadlineMs),
+      wanted: LEVEL.broker,
+      topics: streams.map(({ topic }) => topic),
+      parts: batches.flatMap((each) => [
+        each.request!,
+        each.previous,
+        each.firstSequence,
+        each.count,
+        each.bytes.length,
+      ]),
+      order: orderOf(batches.map(({ tag }) => tag.ranks!)),
+      batch: joined(batches.map(({ bytes }) => bytes)),
+    });
+  }
+
+  #introduce(producer: Producer): void {
+    if (producer.introduced === this.#generation) return;
+    producer.introduced = this.#generation;
+    const { id, user } = producer;
+    this.#port!.send({ type: "INTRODUCE", producer: id, user });
+  }
+
+  #attributesOf(
+    { attributes }: { readonly attributes: Attributes },
+    deadlineMs: number | null,
+  ): Attributes {
+    return deadlineMs === null
+      ? attributes
+      : withRemaining(attributes, deadlineMs - this.#nowMs());
   }
 
   /** Nothing more of a producer will come. */

@@ -6,8 +6,22 @@
  */
 
 import type { MomError } from "../../protocol/errors.ts";
-import { OffsetSet } from "../../protocol/offset_set.ts";
-import { Appender, cutPieces } from "../appender.ts";
+import { splitOffset } from "../../protocol/batch.ts";
+import { cutPart, type Ranks } from "../../protocol/bundle.ts";
+import { type OffsetRange, OffsetSet } from "../../protocol/offset_set.ts";
+import {
+  bundleEnd,
+  splitPlace,
+  tornFrom,
+  withPlace,
+} from "../../storage/bundle_place.ts";
+import type { ReadResult } from "../../storage/store.ts";
+import {
+  Appender,
+  cutPieces,
+  type Piece,
+  PIECE_BYTES_MAX,
+} from "../appender.ts";
 import { bodyOf } from "../user/item_body.ts";
 import type { Commits } from "../commits.ts";
 import {
@@ -22,12 +36,32 @@ import type { PublishStream } from "./publish_stream.ts";
 
 const READ_BYTES = 512 * 1024;
 
+/** What a part of a bundle may have on disk, with the places of its records. */
+const BUNDLED_BYTES_MAX = PIECE_BYTES_MAX - 1024;
+
+/** An item that is read. */
+export interface ReadItem {
+  readonly item: OutboxItem;
+  /** Its first offset in the log. */
+  readonly base: number;
+  /** The places of its records in the bundle that it came with. */
+  readonly ranks: Ranks | null;
+}
+
+/** A part of a bundle that is stored. */
+export interface StoredPart {
+  readonly stream: PublishStream;
+  readonly item: OutboxItem;
+  readonly ranks: Ranks;
+  readonly handlers: StoreHandlers;
+}
+
 /** What becomes of an item that is stored. */
 export interface StoreHandlers {
   /** A piece of it is in the open group, at these offsets of the log. */
   onPiece?(from: number, to: number): void;
   /** All of it is on disk. */
-  onDisk(): void;
+  onDisk?(): void;
 }
 
 /** The outbox's logs. */
@@ -41,6 +75,8 @@ export class OutboxLog {
   /** What stands in a sender. */
   #taken = new OffsetSet();
   #buryingBytes = 0;
+  /** Counts the bundles. */
+  #bundles = 0;
 
   constructor(commits: Commits, log: number, deadLog: number) {
     this.#commits = commits;
@@ -78,12 +114,13 @@ export class OutboxLog {
     return this.#commits.store.committedEnd(this.#log);
   }
 
-  /** Whether an item must still be sent, and is not on its way. */
-  isOpen(base: number): boolean {
-    return !this.#settled.has(base) && !this.#taken.has(base);
+  /** What of an item must still be sent, and is not on its way: parts of it may be. */
+  #open(base: number, end: number): OffsetRange[] {
+    return this.#settled.missing(base, end)
+      .flatMap(([from, to]) => this.#taken.missing(from, to));
   }
 
-  /** Visits everything that is on disk, without its records; `end` is the offset behind it. */
+  /** Visits everything on disk that is still to be sent; `end` is the offset behind its item. */
   async visit(
     onItem: (item: OutboxItem, end: number) => void,
     onDamaged: (from: number, to: number) => void,
@@ -98,7 +135,17 @@ export class OutboxLog {
           onDamaged(result.base, next);
           continue;
         }
-        onItem(decodeOutboxMeta(result, result.body, store.timeline), next);
+        const { base, body } = result;
+        const { meta } = splitPlace(result.meta);
+        const item = decodeOutboxMeta(
+          { ...result, meta },
+          body,
+          store.timeline,
+        );
+        // What the broker has of it counts no more.
+        for (const [from, to] of this.#open(base, next)) {
+          onItem(sliceItem({ item, base, ranks: null }, from, to).item, next);
+        }
       }
     }
   }
@@ -106,37 +153,61 @@ export class OutboxLog {
   /**
    * Reads on from an offset; what is damaged is given up.
    *
-   * @param onItem Called for each item that is open; `false` stops.
+   * @param onItems Called for each item that is open, or those of a bundle; `false`
+   *   stops.
    * @param onDamaged Called for what can't be sent; with what is known of it.
    * @returns Where to read on.
    */
   async read(
     next: number,
-    onItem: (item: OutboxItem, base: number) => boolean,
+    onItems: (items: readonly ReadItem[]) => boolean,
     onDamaged: (item: OutboxItem) => void,
   ): Promise<number> {
     const { end } = this;
-    const { store } = this.#commits;
     const results = await this.#read(next);
-    for (const result of results) {
-      const { base, count } = result;
-      if ("damaged" in result) this.settle(base, base + count);
-      else if (this.isOpen(base)) {
-        const body = await bodyOf(store, result);
-        const item = decodeOutboxMeta(
-          result,
-          body ?? result.body,
-          store.timeline,
-        );
-        if (body === null) {
-          onDamaged(item);
-          this.settle(base, base + count);
-        } else if (!onItem(item, base)) return next;
+    // A bundle is smaller than a read: what is torn at its end begins the next one.
+    const whole = tornFrom(results);
+    for (let at = 0; at < whole;) {
+      const items: ReadItem[] = [];
+      const behind = bundleEnd(results, at);
+      for (; at < behind; at++) {
+        items.push(...await this.#itemsOf(results[at], onDamaged));
       }
-      next = base + count;
+      if (items.length > 0 && !onItems(items)) return next;
+      const last = results[at - 1];
+      next = last.base + last.count;
     }
     // What was trimmed meanwhile needs no reading.
     return results.length === 0 ? Math.max(next, end) : next;
+  }
+
+  /** What was read, as far as it is still to be sent and can be. */
+  async #itemsOf(
+    result: ReadResult,
+    onDamaged: (item: OutboxItem) => void,
+  ): Promise<ReadItem[]> {
+    const { base, count } = result;
+    const { store } = this.#commits;
+    if ("damaged" in result) {
+      this.settle(base, base + count);
+      return [];
+    }
+    const open = this.#open(base, base + count);
+    if (open.length === 0) return [];
+    const body = await bodyOf(store, result);
+    const { place, meta } = splitPlace(result.meta);
+    const item = decodeOutboxMeta(
+      { ...result, meta },
+      body ?? result.body,
+      store.timeline,
+    );
+    if (body === null) {
+      onDamaged(item);
+      this.settle(base, base + count);
+      return [];
+    }
+    const ranks = place?.ranks ?? null;
+    return open.map(([from, to]) => sliceItem({ item, base, ranks }, from, to));
   }
 
   #read(next: number) {
@@ -157,24 +228,61 @@ export class OutboxLog {
   ): void {
     stream.countStored(item.count);
     for (const { bytes, count, index } of cutPieces(item.batch)) {
-      const firstSequence = item.firstSequence + index;
-      const previous = index === 0 ? item.previous : firstSequence - 1;
-      const last = firstSequence + count - 1;
-      const part = { ...item, previous, firstSequence, count, batch: bytes };
+      const part = partOf(item, index, count, bytes);
       const isLast = index + count === item.count;
-      this.#lanes.append(stream.producer, {
-        count,
-        body: bytes,
-        meta: () => encodeOutboxMeta(part, this.#commits.store.timeline),
-        done: (base) => {
-          stream.storedLast = Math.max(stream.storedLast, last);
-          stream.producer.outboxEnd = base + count;
-          this.#commits.changed(stream);
-          handlers.onPiece?.(base, base + count);
-          if (isLast) this.#commits.whenDone(() => handlers.onDisk());
+      const piece = this.#pieceOf(
+        stream,
+        part,
+        isLast ? handlers : {
+          onPiece: handlers.onPiece,
         },
-      });
+      );
+      this.#lanes.append(stream.producer, piece);
     }
+  }
+
+  /**
+   * The same for parts of a bundle, in one commit: their records take turns, and are
+   * sent as they came.
+   */
+  storeBundle(producer: Producer, parts: readonly StoredPart[]): void {
+    const places = parts.flatMap(({ stream, item, ranks, handlers }) => {
+      stream.countStored(item.count);
+      return cutPart(item.batch, ranks, BUNDLED_BYTES_MAX)
+        .map(({ index, count, bytes, ranks }) => {
+          const part = partOf(item, index, count, bytes);
+          const isLast = index + count === item.count;
+          const told = isLast ? handlers : { onPiece: handlers.onPiece };
+          return { ranks, piece: this.#pieceOf(stream, part, told) };
+        });
+    });
+    const bundle = ++this.#bundles;
+    const pieces = places.map(({ ranks, piece }, i) => {
+      const place = { bundle, left: places.length - 1 - i, ranks };
+      return { ...piece, meta: () => withPlace(piece.meta(), place) };
+    });
+    this.#lanes.appendTogether(producer, pieces);
+  }
+
+  #pieceOf(
+    stream: PublishStream,
+    part: OutboxItem,
+    { onPiece, onDisk }: StoreHandlers,
+  ): Piece {
+    const { count } = part;
+    return {
+      count,
+      body: part.batch,
+      meta: () => encodeOutboxMeta(part, this.#commits.store.timeline),
+      done: (base) => {
+        const last = part.firstSequence + count - 1;
+        stream.storedLast = Math.max(stream.storedLast, last);
+        stream.producer.outboxEnd = base + count;
+        this.#commits.changed(stream);
+        onPiece?.(base, base + count);
+        if (onDisk !== undefined) this.#commits.whenDone(onDisk);
+      },
+    };
   }
 
   /** Puts an item among the dead letters; `onStored` changes what goes with it. */
@@ -218,4 +326,30 @@ export class OutboxLog {
     await this.#lanes.close();
     await this.#dead.end();
   }
+}
+
+function partOf(
+  item: OutboxItem,
+  index: number,
+  count: number,
+  batch: Uint8Array,
+): OutboxItem {
+  const firstSequence = item.firstSequence + index;
+  const previous = index === 0 ? item.previous : firstSequence - 1;
+  return { ...item, previous, firstSequence, count, batch };
+}
+
+/** The records of an item at the offsets `from` up to `to`. */
+function sliceItem(whole: ReadItem, from: number, to: number): ReadItem {
+  const { item, base, ranks } = whole;
+  if (from === base && to === base + item.count) return whole;
+  const index = from - base;
+  const start = splitOffset(item.batch, index);
+  const rest = item.batch.subarray(start);
+  const batch = rest.subarray(0, splitOffset(rest, to - from));
+  return {
+    item: partOf(item, index, to - from, batch),
+    base: from,
+    ranks: ranks?.subarray(index, index + to - from) ?? null,
+  };
 }

@@ -17,6 +17,8 @@ export interface Gate {
   readonly stream: PublishStream;
   /** The stream of each batch that waits, in the order of sending. */
   readonly order: PublishStream[];
+  /** Other streams that were refused meanwhile: they are sent again before the rest. */
+  readonly again: Set<PublishStream>;
 }
 
 /** One app's handle as a producer. */

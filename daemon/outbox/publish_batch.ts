@@ -5,7 +5,9 @@
  * @module
  */
 
+import type { Ranks } from "../../protocol/bundle.ts";
 import type { OutboxItem } from "./item.ts";
+import type { PublishStream } from "./publish_stream.ts";
 import type { Waiter } from "./publish_waiter.ts";
 import type { PendingBatch } from "../stream.ts";
 
@@ -22,6 +24,10 @@ export interface BatchTag {
   readonly previous: number;
   /** Rises with every batch that came from an app: their order over all topics. */
   readonly order: number;
+  /** The same for all parts of a bundle; 0: it belongs to none. */
+  readonly bundle: number;
+  /** The places of its records in the bundle. */
+  readonly ranks: Ranks | null;
   /** When it expires in this store's steady time, or `null`. */
   readonly deadlineMs: number | null;
   /** Whether it goes, or has gone, to the outbox. */
@@ -44,6 +50,19 @@ export interface BatchPart {
   readonly bytes: Uint8Array;
 }
 
+/** What of an app's publish is not known here. */
+export interface FreshPublish {
+  readonly stream: PublishStream;
+  readonly item: OutboxItem;
+  readonly waiter: Waiter;
+}
+
+/** The same of what an app's bundle has for one topic. */
+export interface BundleItem extends FreshPublish {
+  /** The places of its records in the bundle. */
+  readonly ranks: Ranks;
+}
+
 type Ranges = [from: number, to: number][];
 
 /** A tag for a batch that has gone nowhere yet, or was read from the outbox. */
@@ -51,12 +70,18 @@ export function newTag(
   item: OutboxItem,
   waiters: Waiter[],
   order: number,
-  stored?: [from: number, to: number],
+  { bundle, ranks, stored }: {
+    readonly bundle?: number;
+    readonly ranks?: Ranks;
+    readonly stored?: [from: number, to: number];
+  } = {},
 ): BatchTag {
   return {
     waiters,
     previous: item.previous,
     order,
+    bundle: bundle ?? 0,
+    ranks: ranks ?? null,
     deadlineMs: item.deadlineMs,
     isStored: stored !== undefined,
     stored: stored === undefined ? [] : [stored],

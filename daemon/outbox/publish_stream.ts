@@ -55,6 +55,10 @@ export class PublishStream implements Saveable {
   sender = new ProducerStream<BatchTag>();
   isEnded = false;
   #isStored = false;
+  /** The sequence that its app is to go on from, as it was told; `null`: none. */
+  #returnedTo: number | null = null;
+  /** The last sequence that was refused. */
+  #givenUpLast = 0;
   /** The last sequence that the broker is known to have had, and in which epoch. */
   #had = { last: 0, epoch: 0 };
 
@@ -102,9 +106,16 @@ export class PublishStream implements Saveable {
     return this.#outboxCount === 0 && this.sender.size === 0;
   }
 
-  /** Whether the broker may have less of it than this daemon believes. */
-  isUncertain(epoch: number): boolean {
-    return this.#had.epoch !== epoch && this.sender.accepted > 0;
+  /**
+   * Whether the broker may have less of it than this daemon believes.
+   *
+   * @param previous The sequence before what its app publishes now: counts where
+   *   nothing is on its way, else it is that of what is.
+   */
+  isUncertain(epoch: number, previous = 0): boolean {
+    const { accepted, size } = this.sender;
+    return this.#had.epoch !== epoch &&
+      Math.max(accepted, size === 0 ? previous : 0) > 0;
   }
 
   /** The broker has, or had, everything up to `last`. */
@@ -123,7 +134,10 @@ export class PublishStream implements Saveable {
   missing(last: number, epoch: number, claimed: number): number {
     const had = this.#had;
     this.#had = { last, epoch };
-    if (had.epoch === 0) return Math.max(0, claimed - last);
+    if (had.epoch === 0) {
+      // What was refused here the broker never had.
+      return Math.max(0, claimed - Math.max(last, this.#givenUpLast));
+    }
     // Within an epoch it is a topic that was forgotten as nobody used it.
     if (had.epoch === epoch) return 0;
     return Math.max(0, had.last - last);
@@ -141,7 +155,8 @@ export class PublishStream implements Saveable {
     const isFresh = this.sender.size === 0;
     if (isFresh && firstSequence < this.sender.nextSequence) {
       this.sender = new ProducerStream(Math.min(previous, firstSequence - 1));
-    } else if (isFresh && previous > this.sender.accepted) {
+    } else if (isFresh && previous >= this.sender.nextSequence) {
+      // What lies before that and is not accepted was refused, as its app hears.
       this.sender = new ProducerStream(previous);
     }
     if (!tag.isStored) this.unstored++;
@@ -168,10 +183,25 @@ export class PublishStream implements Saveable {
     return false;
   }
 
+  /**
+   * What was sent before its app had heard that it is to go back further: were it
+   * taken, what lies before it would count as known when it comes.
+   *
+   * @returns The sequence to go on from; `null`: the publish may be taken.
+   */
+  returnedTo(previous: number): number | null {
+    const last = this.#returnedTo;
+    if (last !== null && previous > last) return last;
+    this.#returnedTo = null;
+    return null;
+  }
+
   /** Takes a batch out that was refused, or is its app's to send again. */
   giveUp(request: number): TaggedBatch | null {
     const batch = this.sender.refused(request);
-    if (batch !== null && !batch.tag.isStored) this.unstored--;
+    if (batch === null) return null;
+    if (!batch.tag.isStored) this.unstored--;
+    this.#givenUpLast = batch.firstSequence + batch.count - 1;
     return batch;
   }
 
@@ -179,11 +209,13 @@ export class PublishStream implements Saveable {
    * Takes everything out, which is its app's to send again, if the request is that
    * of a batch in here.
    *
+   * @param last The sequence that it is to go on from.
    * @returns Who waits for it.
    */
-  giveBack(request: number): Waiter[] {
+  giveBack(request: number, last: number): Waiter[] {
     const batches = [...this.sender];
     if (!batches.some((batch) => batch.request === request)) return [];
+    this.#returnedTo = last;
     this.unstored -= batches.filter(({ tag }) => !tag.isStored).length;
     this.sender = new ProducerStream();
     return batches.flatMap(({ tag }) => tag.waiters);
@@ -206,6 +238,8 @@ export class PublishStream implements Saveable {
       bytes,
       tag: {
         ...tag,
+        bundle: 0,
+        ranks: null,
         // Who waits has its answer with the last part: the others come before it.
         waiters: at === last ? tag.waiters : [],
         stored: cutRanges(tag.stored, index, count),

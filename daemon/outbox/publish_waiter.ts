@@ -5,6 +5,7 @@
  */
 
 import type { MomError } from "../../protocol/errors.ts";
+import { LEVEL, type Publish } from "../../protocol/messages.ts";
 import type { Port } from "../port.ts";
 
 /** An app's PUBLISH that has no final answer. */
@@ -15,6 +16,18 @@ export interface Waiter {
   readonly first: number;
   readonly last: number;
   readonly wantsBroker: boolean;
+}
+
+/** Who waits for the answer to a message of an app. */
+export function waiterOf(port: Port, message: Publish): Waiter {
+  const { request, firstSequence, count, wanted } = message;
+  return {
+    port,
+    request,
+    first: firstSequence,
+    last: firstSequence + count - 1,
+    wantsBroker: wanted === LEVEL.broker,
+  };
 }
 
 /** Answers an app's PUBLISH with RECEIPT. */

@@ -12,7 +12,7 @@ import { type OutboxLink, tooLargeError } from "./outbox_link.ts";
 import type { Pace } from "./pace.ts";
 import { cutRanges, itemOf, type TaggedBatch } from "./publish_batch.ts";
 import type { PublishStream } from "./publish_stream.ts";
-import type { Gate, Producer, Producers } from "./producers.ts";
+import type { Gate, Producer } from "./producers.ts";
 
 /** Wait before what the broker could not store is sent again. */
 const RETRY_MS = 1_000;
@@ -24,7 +24,6 @@ export interface SendingContext {
   readonly base: Base;
   readonly link: OutboxLink;
   readonly pace: Pace;
-  readonly producers: Producers;
   readonly answers: OutboxAnswers;
   /** A number for a request to the broker; it grows. */
   nextRequest(): number;
@@ -55,41 +54,84 @@ export class OutboxSending {
 
   /** Sends a batch of each stream in turn; behind a gate the rest waits. */
   sendInOrder(producer: Producer, order: readonly PublishStream[]): void {
-    for (const [index, next] of order.entries()) {
-      this.#sendOne(next);
+    for (let index = 0; index < order.length;) {
+      const together = this.#bundleAt(order, index);
+      if (together.length > 1) this.#sendBundle(producer, together);
+      else this.#sendOne(order[index]);
+      index += together.length;
       const { gate } = producer as { gate: Gate | null };
       if (gate === null) continue;
       gate.order.length = 0;
-      gate.order.push(...order.slice(index + 1));
+      gate.order.push(...order.slice(index));
       return;
     }
+  }
+
+  /** Sends batches that came as a bundle, unless something else goes first. */
+  sendBundle(producer: Producer, streams: readonly PublishStream[]): void {
+    if (!this.#context.link.isUp || this.isResting) return;
+    if (producer.gate === null) this.sendInOrder(producer, streams);
+  }
+
+  /**
+   * The streams whose next batches go with that of the one at `index`, which is the
+   * first. A bundle has one batch of a stream: where a stream comes again it is that
+   * of another bundle.
+   */
+  #bundleAt(
+    order: readonly PublishStream[],
+    index: number,
+  ): readonly PublishStream[] {
+    const bundle = order[index].sender.peek()?.tag.bundle ?? 0;
+    if (bundle === 0) return [order[index]];
+    const streams: PublishStream[] = [];
+    const parts: { batch: Uint8Array; count: number }[] = [];
+    for (let at = index; at < order.length; at++) {
+      const stream = order[at];
+      const next = stream.sender.peek();
+      if (next?.tag.bundle !== bundle || streams.includes(stream)) break;
+      streams.push(stream);
+      parts.push({ batch: next.bytes, count: next.count });
+    }
+    const { base, link } = this.#context;
+    // How far the broker has come with one of them is asked with that one alone.
+    const isPlain = link.takesBundle(streams, parts) &&
+      !streams.some((stream) => stream.isUncertain(base.brokerEpoch));
+    return isPlain ? streams : [order[index]];
+  }
+
+  #sendBundle(producer: Producer, streams: readonly PublishStream[]): void {
+    const { link, pace, nextRequest } = this.#context;
+    const batches = streams.map((stream) => {
+      const request = nextRequest();
+      const batch = stream.sender.next(request)!;
+      pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
+      return batch;
+    });
+    link.sendBundle(producer, streams, batches);
   }
 
   /** The broker has answered for the stream that the others wait for: they go on, in order. */
   openGate(stream: PublishStream): void {
     const { producer } = stream;
     const { gate } = producer;
-    if (gate?.stream !== stream || this.isResting) return;
+    if (gate === null || this.isResting) return;
+    if (gate.stream !== stream) {
+      if (stream.sender.waiting > 0) gate.again.add(stream);
+      return;
+    }
     producer.gate = null;
     // What has to be sent again goes first.
-    const again = stream.sender.waiting -
-      gate.order.filter((each) => each === stream).length;
-    const order = [
-      ...Array.from({ length: Math.max(0, again) }, () => stream),
-      ...gate.order,
-    ];
-    this.sendInOrder(producer, order);
+    const again = [stream, ...gate.again]
+      .flatMap((each) => repetitionsOf(each, gate.order));
+    this.sendInOrder(producer, [...again, ...gate.order]);
   }
 
-  /** Rests, and then sends what waits of all streams. */
+  /** Rests; whatever waits goes out again after it. */
   retryLater(): void {
-    const { clock, producers, onRested } = this.#context;
+    const { clock, onRested } = this.#context;
     this.#retryTimer ??= clock.setTimer(RETRY_MS, () => {
       this.#retryTimer = null;
-      for (const { gate } of producers.all()) {
-        if (gate !== null) this.openGate(gate.stream);
-      }
-      for (const stream of producers.streams()) this.send(stream);
       onRested();
     });
   }
@@ -113,7 +155,7 @@ export class OutboxSending {
     }
     if (isUncertain) {
       const order = Array.from({ length: sender.waiting }, () => stream);
-      producer.gate = { stream, order };
+      producer.gate = { stream, order, again: new Set() };
     }
     pace.add(request, stream, batch.bytes.length, batch.tag.isStored);
     const { previous } = batch;
@@ -161,4 +203,15 @@ export class OutboxSending {
     }
     stream.replace(batch, fitting);
   }
+}
+
+/** The stream, once for each of its batches that wait and are not in the order. */
+function repetitionsOf(
+  stream: PublishStream,
+  order: readonly PublishStream[],
+): PublishStream[] {
+  const { waiting } = stream.sender;
+  if (waiting === 0) return [];
+  const known = order.filter((each) => each === stream).length;
+  return Array.from({ length: Math.max(0, waiting - known) }, () => stream);
 }

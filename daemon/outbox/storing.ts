@@ -10,7 +10,8 @@ import { LEVEL } from "../../protocol/messages.ts";
 import type { Commits } from "../commits.ts";
 import type { OutboxItem } from "./item.ts";
 import type { OutboxLink } from "./outbox_link.ts";
-import type { OutboxLog } from "./outbox_log.ts";
+import type { BundleItem } from "./publish_batch.ts";
+import type { OutboxLog, StoreHandlers } from "./outbox_log.ts";
 import type { Pace } from "./pace.ts";
 import { itemOf, type TaggedBatch } from "./publish_batch.ts";
 import type { PublishStream } from "./publish_stream.ts";
@@ -71,6 +72,42 @@ export class OutboxStoring {
     return true;
   }
 
+  /**
+   * Stores the parts of a bundle of an app, as `store`.
+   *
+   * @returns Those that were not new.
+   */
+  storeBundle(parts: readonly BundleItem[]): BundleItem[] {
+    const bytes = parts.reduce((sum, { item }) => sum + item.batch.length, 0);
+    const [{ stream }] = parts;
+    // As in `store`: what has begun is finished.
+    const hasBegun = parts.some(({ item, waiter }) =>
+      item.firstSequence > waiter.first
+    );
+    if (!hasBegun) this.#checkSpace(bytes);
+    this.#shift(stream.producer.streams.values());
+    const fresh = parts.filter(({ stream, item }) =>
+      item.firstSequence > stream.storedLast
+    );
+    for (const { stream, waiter } of fresh) {
+      if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
+    }
+    if (fresh.length === 0) return [...parts];
+    this.#context.log.storeBundle(
+      stream.producer,
+      fresh.map((part) => ({
+        ...part,
+        handlers: {
+          onDisk: () => {
+            answer(part.waiter, LEVEL.daemon, null);
+            this.#context.onStored();
+          },
+        },
+      })),
+    );
+    return parts.filter((part) => !fresh.includes(part));
+  }
+
   /** Takes what some streams have in memory alone to the outbox, if there is room for all of it. */
   shiftIfRoom(streams: Iterable<PublishStream>): void {
     const kept = this.unstored(streams);
@@ -124,20 +161,43 @@ export class OutboxStoring {
   #shift(streams: Iterable<PublishStream>): void {
     const all = [...streams];
     const shifted = new Set<PublishStream>();
-    for (const [stream, batch] of this.unstored(all)) {
-      shifted.add(stream);
-      stream.unstored = 0;
-      this.#storeSent(stream, batch);
+    const batches = this.unstored(all);
+    for (let at = 0; at < batches.length;) {
+      const together = bundleAt(batches, at);
+      for (const [stream] of together) {
+        shifted.add(stream);
+        stream.unstored = 0;
+      }
+      this.#storeSent(together);
+      at += together.length;
     }
     if (shifted.size > 0) this.#context.pace.stored(shifted);
     if (!this.#context.link.isUp) this.letGo(all);
   }
 
-  #storeSent(stream: PublishStream, batch: TaggedBatch): void {
+  /** Stores a batch, or the parts of a bundle. */
+  #storeSent(batches: readonly StreamBatch[]): void {
+    for (const [, { tag }] of batches) tag.isStored = true;
+    if (batches.length === 1) {
+      const [[stream, batch]] = batches;
+      const item = itemOf(stream, batch);
+      return this.#context.log.store(stream, item, this.#handlers(batches[0]));
+    }
+    const [[{ producer }]] = batches;
+    this.#context.log.storeBundle(
+      producer,
+      batches.map((each) => {
+        const [stream, batch] = each;
+        const { ranks } = batch.tag;
+        const handlers = this.#handlers(each);
+        return { stream, item: itemOf(stream, batch), ranks: ranks!, handlers };
+      }),
+    );
+  }
+
+  #handlers([stream, { tag }]: StreamBatch): StoreHandlers {
     const { log, onStored } = this.#context;
-    const { tag } = batch;
-    tag.isStored = true;
-    log.store(stream, itemOf(stream, batch), {
+    return {
       onPiece: (from, to) => {
         if (tag.isDone) return log.settle(from, to);
         if (tag.isDetached) return;
@@ -151,6 +211,17 @@ export class OutboxStoring {
         tag.waiters = tag.waiters.filter((waiter) => waiter.wantsBroker);
         onStored();
       },
-    });
+    };
   }
+}
+
+/** The batches from `at` on that belong together, in their order. */
+function bundleAt(
+  batches: readonly StreamBatch[],
+  at: number,
+): readonly StreamBatch[] {
+  const { bundle } = batches[at][1].tag;
+  let end = at + 1;
+  while (bundle !== 0 && batches[end]?.[1].tag.bundle === bundle) end++;
+  return batches.slice(at, end);
 }

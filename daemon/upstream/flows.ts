@@ -5,19 +5,26 @@
  * @module
  */
 
-import { remainingMs, withRemaining } from "../../protocol/attributes.ts";
+import { deliveriesOf, type Ranks, ranksOf } from "../../protocol/bundle.ts";
+import {
+  type Attributes,
+  remainingMs,
+  withRemaining,
+} from "../../protocol/attributes.ts";
 import { checkDeliver } from "../../protocol/deliver_check.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { epochOf } from "../../protocol/log_id.ts";
 import {
   type Deliver,
+  type DeliverBundle,
   type Gap,
   type MessageNamed,
   TARGET_FLAG,
 } from "../../protocol/messages.ts";
 import type { Base } from "../base.ts";
 import type { Commits } from "../commits.ts";
-import { costOf, type Delivery } from "../user/delivery.ts";
+import { costOf, costOfAll, type Delivery } from "../user/delivery.ts";
+import type { User } from "../user/user.ts";
 import type { LinkedUsers } from "./linked_users.ts";
 import type { UpstreamLink } from "./upstream_link.ts";
 
@@ -56,47 +63,57 @@ export class UpstreamFlows {
    */
   onDeliver(message: Deliver): void {
     checkDeliver(message);
-    const {
-      targets,
-      logId,
-      topic,
-      baseOffset,
-      count,
-      position,
-      time,
-      sender,
-      batch,
-    } = message;
-    const { commits, users } = this.#context;
+    const { targets, logId, count, batch } = message;
     this.#checkLog(logId);
-    const left = remainingMs(message.attributes);
-    const deadlineMs = left === null
-      ? null
-      : commits.store.timeline.nowMs() + left;
-    const attributes = withRemaining(message.attributes, null);
+    const deadlineMs = this.#deadlineOf(message);
+    const delivery = toDelivery(message, null, deadlineMs);
     for (let i = 0; i < targets.length; i += 2) {
-      const user = users.byKey(targets[i]);
-      // An older flow's: the broker sends it again (PROTOCOL 5.5).
-      if (user === undefined || user.flow.state !== "attached") continue;
+      const user = this.#userOf(targets[i]);
+      if (user === null) continue;
       user.flow.receive(costOf(batch.length), count);
-      // Whether it may have been handed over before is known better here.
-      const flags = targets[i + 1] & TARGET_FLAG.manual;
-      const delivery: Delivery = {
-        logId,
-        topic,
-        base: baseOffset,
-        count,
-        position,
-        time,
-        sender,
-        flags,
-        attributes,
-        deadlineMs,
-        batch,
-      };
-      user.deliveries.receive(delivery);
+      user.deliveries.receive(withFlags(delivery, targets[i + 1]));
     }
     this.#release(costOf(batch.length));
+  }
+
+  /**
+   * DELIVER_BUNDLE.
+   *
+   * @throws {MomError} `bad_message`: as of DELIVER, or it contradicts itself.
+   */
+  onDeliverBundle(message: DeliverBundle): void {
+    const parts = deliveriesOf(message);
+    for (const part of parts) {
+      checkDeliver(part);
+      this.#checkLog(part.logId);
+    }
+    const ranks = ranksOf(message.order, parts.map(({ count }) => count));
+    const deadlineMs = this.#deadlineOf(message);
+    const deliveries = parts.map((part, i) =>
+      withFlags(toDelivery(part, ranks[i], deadlineMs), part.flags)
+    );
+    for (const ref of message.refs) {
+      const user = this.#userOf(ref);
+      if (user === null) continue;
+      for (const { batch, count } of deliveries) {
+        user.flow.receive(costOf(batch.length), count);
+      }
+      user.deliveries.receiveBundle(deliveries);
+    }
+    this.#release(costOfAll(deliveries));
+  }
+
+  /** `null`: an older flow's, whose messages the broker sends again (PROTOCOL 5.5). */
+  #userOf(ref: number): User | null {
+    const user = this.#context.users.byKey(ref);
+    return user?.flow.state === "attached" ? user : null;
+  }
+
+  /** Until when messages with these attributes may be delivered, in steady time. */
+  #deadlineOf({ attributes }: { attributes: Attributes }): number | null {
+    const left = remainingMs(attributes);
+    const { timeline } = this.#context.commits.store;
+    return left === null ? null : timeline.nowMs() + left;
   }
 
   /** GAP: the apps are told what will not come. */
@@ -138,4 +155,33 @@ export class UpstreamFlows {
       `Cannot take log ${logId}: it is not of epoch ${epoch}`,
     );
   }
+}
+
+/** For one of its users; whether it may have been handed over before is known better here. */
+function withFlags(delivery: Delivery, flags: number): Delivery {
+  const manual = flags & TARGET_FLAG.manual;
+  return manual === delivery.flags ? delivery : { ...delivery, flags: manual };
+}
+
+function toDelivery(
+  message: Omit<Deliver, "targets">,
+  ranks: Ranks | null,
+  deadlineMs: number | null,
+): Delivery {
+  const { logId, topic, baseOffset, count, position, time, sender, batch } =
+    message;
+  return {
+    logId,
+    topic,
+    base: baseOffset,
+    count,
+    position,
+    time,
+    sender,
+    flags: 0,
+    attributes: withRemaining(message.attributes, null),
+    deadlineMs,
+    batch,
+    ranks,
+  };
 }

@@ -12,6 +12,7 @@
 
 import type { Clock, Entropy } from "../../protocol/clock.ts";
 import { MomError } from "../../protocol/errors.ts";
+import { FEATURE, notAgreed } from "../../protocol/features.ts";
 import {
   LEVEL,
   type Message,
@@ -199,6 +200,11 @@ export class Upstream {
     switch (message.type) {
       case "DELIVER":
         return this.#flows.onDeliver(message);
+      case "DELIVER_BUNDLE":
+        if (this.#link.port?.features.has(FEATURE.bundles) !== true) {
+          throw notAgreed(message.type);
+        }
+        return this.#flows.onDeliverBundle(message);
       case "RECEIPT":
         if (message.level !== LEVEL.broker) {
           throw new MomError(

@@ -7,8 +7,11 @@
 
 import { withRemaining } from "../../protocol/attributes.ts";
 import { cutBatch } from "../../protocol/batch.ts";
+import { joined, orderOf } from "../../protocol/bundle.ts";
+import { FEATURE } from "../../protocol/features.ts";
+import { LIMITS } from "../../protocol/limits.ts";
 import type { Port } from "../port.ts";
-import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+import { costOf, costOfAll, type Delivery, sliceDelivery } from "./delivery.ts";
 import { OffsetsByLog } from "./offsets_by_log.ts";
 import type { Producer } from "../outbox/producers.ts";
 
@@ -94,6 +97,52 @@ export class AppBinding {
     this.#sent += costOf(batch.length);
     this.pushed.add(logId, base, base + count);
     return count;
+  }
+
+  /**
+   * Sends parts of a bundle, all or nothing.
+   *
+   * @param flags Added to the parts' own.
+   * @returns Whether they were sent; `null`: they can be run by run only, as the app
+   *   takes no bundles or its window is too small.
+   */
+  pushBundle(
+    parts: readonly Delivery[],
+    flags: number,
+    nowMs: number,
+  ): boolean | null {
+    if (!this.hasRoom) return false;
+    if (!this.port.features.has(FEATURE.bundles)) return null;
+    if (parts.length > LIMITS.bundleParts) return null;
+    const left = this.#granted - this.#sent;
+    const cost = costOfAll(parts);
+    if (cost > left) return left * 2 >= this.#window ? null : false;
+    const [{ position, time, sender, attributes, deadlineMs }] = parts;
+    this.port.send({
+      type: "DELIVER_BUNDLE",
+      refs: [this.ref],
+      position,
+      time,
+      sender,
+      attributes: deadlineMs === null
+        ? attributes
+        : withRemaining(attributes, deadlineMs - nowMs),
+      topics: parts.map(({ topic }) => topic),
+      parts: parts.flatMap((each) => [
+        each.logId,
+        each.base,
+        each.count,
+        each.flags | flags,
+        each.batch.length,
+      ]),
+      order: orderOf(parts.map(({ ranks }) => ranks!)),
+      batch: joined(parts.map(({ batch }) => batch)),
+    });
+    this.#sent += cost;
+    for (const { logId, base, count } of parts) {
+      this.pushed.add(logId, base, base + count);
+    }
+    return true;
   }
 
   #cut(delivery: Delivery): Delivery | null {

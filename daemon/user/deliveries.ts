@@ -16,8 +16,8 @@ import { epochOf } from "../../protocol/log_id.ts";
 import { OUTCOME, TARGET_FLAG } from "../../protocol/messages.ts";
 import type { AppBinding } from "./app_binding.ts";
 import type { Commits } from "../commits.ts";
-import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
-import { DeliveryQueue } from "./delivery_queue.ts";
+import { costOf, costOfAll, type Delivery, sliceDelivery } from "./delivery.ts";
+import { DeliveryQueue, isBundle } from "./delivery_queue.ts";
 import type { Inbox, InboxOwner } from "./inbox.ts";
 import { InboxCredit } from "./inbox_credit.ts";
 import type { UserFlow } from "./flow.ts";
@@ -67,6 +67,7 @@ export class UserDeliveries implements InboxOwner {
       clock: context.clock,
       flow,
       push: (delivery) => this.push(delivery),
+      pushBundle: (parts) => this.pushBundle(parts),
     });
   }
 
@@ -86,9 +87,21 @@ export class UserDeliveries implements InboxOwner {
   }
 
   /** A delivery came over the link. What is here already is passed over. */
-  receive(fresh: Delivery): void {
+  receive(delivery: Delivery): void {
+    for (const part of this.#fresh(delivery)) this.#pass(part);
+  }
+
+  /** The parts of a bundle came. */
+  receiveBundle(deliveries: readonly Delivery[]): void {
+    const parts = deliveries.flatMap((each) => this.#fresh(each));
+    if (parts.length === 1) this.#pass(parts[0]);
+    else if (parts.length > 1) this.#passBundle(parts);
+  }
+
+  /** What of a delivery is not here; the credit of the rest is given back. */
+  #fresh(unmarked: Delivery): Delivery[] {
     const { app, flow, inbox, marks, outcomes } = this.#owner;
-    const delivery = this.#marked(fresh);
+    const delivery = this.#marked(unmarked);
     const { logId, base, count, batch } = delivery;
     const here = [
       app?.pushed.get(logId),
@@ -96,20 +109,17 @@ export class UserDeliveries implements InboxOwner {
       inbox.coming(logId),
     ].filter((set) => set !== undefined);
     const mark = marks.find(logId);
-    if (mark === undefined && here.length === 0) return this.#pass(delivery);
+    if (mark === undefined && here.length === 0) return [delivery];
     let parts = mark?.outside(base, base + count) ?? [[base, base + count]];
     for (const set of here) {
       parts = parts.flatMap(([from, to]) =>
         set.missing(from, to).map(([a, b]): [number, number] => [a, b])
       );
     }
-    let cost = costOf(batch.length);
-    for (const [a, b] of parts) {
-      const part = sliceDelivery(delivery, a, b);
-      cost -= costOf(part.batch.length);
-      this.#pass(part);
-    }
-    if (cost > 0) flow.release(cost);
+    const fresh = parts.map(([a, b]) => sliceDelivery(delivery, a, b));
+    const known = costOf(batch.length) - costOfAll(fresh);
+    if (known > 0) flow.release(known);
+    return fresh;
   }
 
   /** What an earlier handle may have had is so for good, also in the inbox. */
@@ -121,15 +131,25 @@ export class UserDeliveries implements InboxOwner {
   #pass(delivery: Delivery): void {
     const { inbox } = this.#owner;
     // Behind what waits; and without room on the disk it waits itself.
-    const mayStore = this.#queue.isEmpty && this.#hasRoom(delivery);
+    const mayStore = this.#queue.isEmpty &&
+      this.#hasRoom(delivery.batch.length);
     if (this.#isForInbox && mayStore) return inbox.append(delivery);
     this.#queue.add(delivery);
     if (inbox.isPassed) this.#pumpQueue();
   }
 
-  #hasRoom({ batch }: Delivery): boolean {
+  /** As `#pass`, for parts of a bundle. */
+  #passBundle(parts: readonly Delivery[]): void {
+    const { inbox } = this.#owner;
+    const mayStore = this.#queue.isEmpty && this.#hasRoom(costOfAll(parts));
+    if (this.#isForInbox && mayStore) return inbox.appendBundle(parts);
+    this.#queue.add(parts);
+    if (inbox.isPassed) this.#pumpQueue();
+  }
+
+  #hasRoom(bytes: number): boolean {
     return !this.marks.isCrowded &&
-      this.#context.commits.store.canAppend(batch.length);
+      this.#context.commits.store.canAppend(bytes);
   }
 
   /** Whether nobody waits for what comes now. */
@@ -157,17 +177,10 @@ export class UserDeliveries implements InboxOwner {
 
   /** {@inheritDoc InboxOwner.push} */
   push(delivery: Delivery): number {
-    const { app, epoch, outcomes } = this.#owner;
+    const { app, epoch } = this.#owner;
     if (app === null) return 0;
     const nowMs = this.#context.commits.store.timeline.nowMs();
-    if (delivery.deadlineMs !== null && delivery.deadlineMs <= nowMs) {
-      const to = delivery.base + delivery.count;
-      // Behind this turn: an inbox that is pushing counts it first.
-      queueMicrotask(() =>
-        outcomes.settle(OUTCOME.expired, delivery.logId, delivery.base, to)
-      );
-      return delivery.count;
-    }
+    if (this.#isExpired(delivery, nowMs)) return delivery.count;
     const isOlder = epochOf(delivery.logId) !== epoch;
     const flags = isOlder ? TARGET_FLAG.redelivered : 0;
     const count = app.push(delivery, flags, nowMs);
@@ -175,6 +188,41 @@ export class UserDeliveries implements InboxOwner {
       app.pushedPosition = Math.max(app.pushedPosition, delivery.position);
     }
     return count;
+  }
+
+  /**
+   * {@inheritDoc InboxOwner.pushBundle} What is true of one of its parts here is true
+   * of the others.
+   */
+  pushBundle(parts: readonly Delivery[]): boolean | null {
+    const { app, epoch } = this.#owner;
+    if (app === null) return false;
+    const [{ logId, position }] = parts;
+    const nowMs = this.#context.commits.store.timeline.nowMs();
+    if (this.#isExpired(parts[0], nowMs)) {
+      for (const each of parts.slice(1)) this.#isExpired(each, nowMs);
+      return true;
+    }
+    const isOlder = epochOf(logId) !== epoch;
+    const flags = isOlder ? TARGET_FLAG.redelivered : 0;
+    const isPushed = app.pushBundle(parts, flags, nowMs);
+    if (isPushed === true && !isOlder) {
+      app.pushedPosition = Math.max(app.pushedPosition, position);
+    }
+    return isPushed;
+  }
+
+  /** Whether its time is up; settles it then. */
+  #isExpired(
+    { deadlineMs, logId, base, count }: Delivery,
+    nowMs: number,
+  ): boolean {
+    if (deadlineMs === null || deadlineMs > nowMs) return false;
+    // Behind this turn: an inbox that is pushing counts it first.
+    queueMicrotask(() =>
+      this.#owner.outcomes.settle(OUTCOME.expired, logId, base, base + count)
+    );
+    return true;
   }
 
   /** There may be more to push: from the inbox, then of what waits in memory. */
@@ -202,10 +250,10 @@ export class UserDeliveries implements InboxOwner {
     }
     if (this.#queue.isEmpty || this.#holdsBrokers) return;
     if (this.#queue.stillMs < stalledMs) return;
-    while (
-      this.#queue.first !== undefined && this.#hasRoom(this.#queue.first)
-    ) {
-      inbox.append(this.#queue.shift()!);
+    while (!this.#queue.isEmpty && this.#hasRoom(this.#queue.firstBytes)) {
+      const entry = this.#queue.shift()!;
+      if (isBundle(entry)) inbox.appendBundle(entry);
+      else inbox.append(entry);
     }
   }
 

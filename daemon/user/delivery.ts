@@ -10,8 +10,10 @@ import {
   encodeAttributes,
 } from "../../protocol/attributes.ts";
 import { splitOffset } from "../../protocol/batch.ts";
+import { type Ranks, runsOf } from "../../protocol/bundle.ts";
 import { CborReader, CborWriter } from "../../protocol/cbor.ts";
 import { LIMITS } from "../../protocol/limits.ts";
+import { splitPlace } from "../../storage/bundle_place.ts";
 import type { Item } from "../../storage/store.ts";
 import type { Timeline } from "../../storage/timeline.ts";
 
@@ -31,6 +33,8 @@ export interface Delivery {
   /** When it expires in this store's steady time, as stored in wall time; or `null`. */
   readonly deadlineMs: number | null;
   readonly batch: Uint8Array;
+  /** The places of its records in the bundle that it came with, if there is one. */
+  readonly ranks: Ranks | null;
 }
 
 /** What a delivery takes of a window (PROTOCOL 6.6). */
@@ -54,7 +58,30 @@ export function sliceDelivery(
     base: from,
     count: to - from,
     batch: batch.subarray(start, end),
+    ranks: delivery.ranks?.subarray(from - base, to - base) ?? null,
   };
+}
+
+/** What deliveries take of a window. */
+export function costOfAll(deliveries: readonly Delivery[]): number {
+  let cost = 0;
+  for (const { batch } of deliveries) cost += costOf(batch.length);
+  return cost;
+}
+
+/** Parts of a bundle as deliveries of their own, run by run in the order of publishing. */
+export function runsOfBundle(parts: readonly Delivery[]): Delivery[] {
+  const all = parts.map(({ batch, ranks }) => ({
+    bytes: batch,
+    ranks: ranks!,
+  }));
+  return runsOf(all).map(({ part, index, count, bytes }) => ({
+    ...parts[part],
+    base: parts[part].base + index,
+    count,
+    batch: bytes,
+    ranks: null,
+  }));
 }
 
 /** All of a delivery but its batch, as bytes. */
@@ -82,7 +109,8 @@ export function decodeDeliveryMeta(
   batch: Uint8Array,
   timeline: Timeline,
 ): Delivery {
-  const fields = new CborReader(item.meta).readItem() as [
+  const { place, meta } = splitPlace(item.meta);
+  const fields = new CborReader(meta).readItem() as [
     number,
     string,
     number,
@@ -116,5 +144,6 @@ export function decodeDeliveryMeta(
     attributes: decodeAttributes(attributes),
     deadlineMs: timeline.fromStored(storedMs, item.position),
     batch,
+    ranks: place?.ranks ?? null,
   };
 }

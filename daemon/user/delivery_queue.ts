@@ -6,7 +6,13 @@
  */
 
 import type { Clock } from "../../protocol/clock.ts";
-import { costOf, type Delivery, sliceDelivery } from "./delivery.ts";
+import {
+  costOf,
+  costOfAll,
+  type Delivery,
+  runsOfBundle,
+  sliceDelivery,
+} from "./delivery.ts";
 import type { UserFlow } from "./flow.ts";
 
 /** What a queue stands on. */
@@ -16,12 +22,21 @@ export interface QueueContext {
   readonly flow: UserFlow;
   /** Hands over what there is room for; gives the number of records. */
   push(delivery: Delivery): number;
+  /**
+   * Hands over all parts of a bundle.
+   *
+   * @returns Whether that was done; `null`: it can be done run by run only.
+   */
+  pushBundle(parts: readonly Delivery[]): boolean | null;
 }
+
+/** A delivery, or the parts of a bundle, at least two. */
+export type Entry = Delivery | readonly Delivery[];
 
 /** The deliveries of one user that wait for its handle. */
 export class DeliveryQueue {
   readonly #context: QueueContext;
-  #deliveries: Delivery[] = [];
+  #entries: Entry[] = [];
   /** When the first one came to an empty queue, or one last moved. */
   #sinceMs = 0;
 
@@ -31,12 +46,14 @@ export class DeliveryQueue {
 
   /** Whether nothing waits. */
   get isEmpty(): boolean {
-    return this.#deliveries.length === 0;
+    return this.#entries.length === 0;
   }
 
-  /** The one that has waited longest, if any. */
-  get first(): Delivery | undefined {
-    return this.#deliveries[0];
+  /** Bytes of what has waited longest; 0: nothing waits. */
+  get firstBytes(): number {
+    const [first] = this.#entries;
+    if (first === undefined) return 0;
+    return isBundle(first) ? costOfAll(first) : first.batch.length;
   }
 
   /** For how long nothing has moved. */
@@ -45,16 +62,21 @@ export class DeliveryQueue {
   }
 
   /** Puts a delivery behind the others. */
-  add(delivery: Delivery): void {
+  add(entry: Entry): void {
     if (this.isEmpty) this.#sinceMs = this.#context.clock.monotonicMs();
-    this.#deliveries.push(delivery);
+    this.#entries.push(entry);
   }
 
   /** Hands over what there is room for. */
   pump(): void {
     const { clock, flow } = this.#context;
-    while (this.#deliveries.length > 0) {
-      const delivery = this.#deliveries[0];
+    while (this.#entries.length > 0) {
+      const entry = this.#entries[0];
+      if (isBundle(entry)) {
+        if (!this.#pumpBundle(entry)) return;
+        continue;
+      }
+      const delivery = entry;
       const count = this.#context.push(delivery);
       if (count === 0) return;
       const rest = delivery.count === count ? null : sliceDelivery(
@@ -65,18 +87,40 @@ export class DeliveryQueue {
       const left = rest === null ? 0 : costOf(rest.batch.length);
       flow.release(costOf(delivery.batch.length) - left);
       this.#sinceMs = clock.monotonicMs();
-      if (rest === null) this.#deliveries.shift();
-      else this.#deliveries[0] = rest;
+      if (rest === null) this.#entries.shift();
+      else this.#entries[0] = rest;
     }
   }
 
+  /** Hands over the bundle in front, or takes it apart; whether to go on. */
+  #pumpBundle(parts: readonly Delivery[]): boolean {
+    const { clock, flow } = this.#context;
+    const isPushed = this.#context.pushBundle(parts);
+    if (isPushed === null) this.#unbundle(parts);
+    if (isPushed !== true) return isPushed === null;
+    flow.release(costOfAll(parts));
+    this.#sinceMs = clock.monotonicMs();
+    this.#entries.shift();
+    return true;
+  }
+
+  /** Puts the runs of the bundle in front in its place. */
+  #unbundle(parts: readonly Delivery[]): void {
+    this.#entries.splice(0, 1, ...runsOfBundle(parts));
+  }
+
   /** Gives the first one away. */
-  shift(): Delivery | undefined {
-    return this.#deliveries.shift();
+  shift(): Entry | undefined {
+    return this.#entries.shift();
   }
 
   /** Gives up what waits. */
   clear(): void {
-    this.#deliveries = [];
+    this.#entries = [];
   }
+}
+
+/** Whether it is the parts of a bundle. */
+export function isBundle(entry: Entry): entry is readonly Delivery[] {
+  return Array.isArray(entry);
 }

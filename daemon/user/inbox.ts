@@ -8,27 +8,24 @@
  *     │  segments: [log 4: 10…60] [log 9: 3…4]  │  not pushed yet  │
  * ```
  *
+ * Here is what was handed out, until it is trimmed. `inbox_storing.ts` is the way into
+ * the log, `inbox_reading.ts` the way out of it.
+ *
  * @module
  */
 
-import type { OffsetRange, OffsetSet } from "../../protocol/offset_set.ts";
-import type { Item } from "../../storage/store.ts";
-import { bodyOf } from "./item_body.ts";
+import type { OffsetSet } from "../../protocol/offset_set.ts";
 import type { AppBinding } from "./app_binding.ts";
-import { Appender, cutPieces } from "../appender.ts";
-import {
-  costOf,
-  decodeDeliveryMeta,
-  type Delivery,
-  encodeDeliveryMeta,
-  sliceDelivery,
-} from "./delivery.ts";
+import { type Delivery, sliceDelivery } from "./delivery.ts";
 import type { Commits } from "../commits.ts";
-import { OffsetsByLog } from "./offsets_by_log.ts";
+import {
+  apart,
+  InboxReading,
+  type Ready,
+  type ReadyBundle,
+} from "./inbox_reading.ts";
+import { InboxStoring } from "./inbox_storing.ts";
 import type { UserMarks } from "./marks.ts";
-
-/** How much is read from the disk at a time. */
-const READ_BYTES = 256 * 1024;
 
 /** What an inbox needs of its user. */
 export interface InboxOwner {
@@ -42,6 +39,8 @@ export interface InboxOwner {
   onCommitted(delivery: Delivery, cost: number): void;
   /** Hands over what there is room for; gives the number of records. */
   push(delivery: Delivery): number;
+  /** Hands over parts of a bundle, all or none; `null`: run by run only. */
+  pushBundle(parts: readonly Delivery[]): boolean | null;
   /** A damaged item was passed over. */
   onDamaged(): void;
   /** The inbox has become smaller. */
@@ -58,32 +57,14 @@ interface Segment {
   left: number;
 }
 
-interface Ready {
-  /** `null`: nothing to hand out, only to be given up in its turn. */
-  delivery: Delivery | null;
-  end: number;
-  /** The app has it already, from before its connection was lost. */
-  isHeld: boolean;
-}
-
 /** One user's inbox. */
 export class Inbox {
   readonly log: number;
-  #commits: Commits;
-  #owner: InboxOwner;
-  #appender: Appender;
+  readonly #commits: Commits;
+  readonly #owner: InboxOwner;
+  readonly #storing: InboxStoring;
+  readonly #reading: InboxReading;
   #segments: Segment[] = [];
-  #ready: Ready[] = [];
-  #next: number;
-  /** Waiting to be appended, behind a large record or as one. */
-  #coming = new OffsetsByLog();
-  /** Settled while they waited to be appended. */
-  #overtaken = new OffsetsByLog();
-  /** Rises when reading begins anew; what an older read brings is dropped. */
-  #generation = 0;
-  #reading: Promise<void> | null = null;
-  /** The store could not be read: the daemon ends. */
-  #isFailed = false;
   /** Its user has ended, and its log with it. */
   #isDropped = false;
 
@@ -91,8 +72,20 @@ export class Inbox {
     this.#commits = commits;
     this.#owner = owner;
     this.log = log;
-    this.#appender = new Appender(commits, log);
-    this.#next = commits.store.begin(log);
+    this.#storing = new InboxStoring({
+      commits,
+      log,
+      owner,
+      onCommitted: (delivery, cost) => this.#committed(delivery, cost),
+    });
+    this.#reading = new InboxReading({
+      commits,
+      log,
+      owner,
+      onReady: () => this.#pushReady(),
+      // Something may have come between the last look and here.
+      onIdle: () => this.pump(),
+    });
   }
 
   /** Bytes on disk. */
@@ -103,72 +96,41 @@ export class Inbox {
   /** Whether everything in it has been pushed: what comes now may pass it by. */
   get isPassed(): boolean {
     return this.#isDropped ||
-      !this.#appender.isBusy && this.#ready.length === 0 &&
-        this.#next >= this.#commits.store.end(this.log);
+      !this.#storing.isBusy && this.#reading.isPassed;
   }
 
   /** Stores a delivery behind the others. */
   append(delivery: Delivery): void {
+    if (!this.#isDropped) this.#storing.append(delivery);
+  }
+
+  /** Stores parts of a bundle behind the others, in one commit. */
+  appendBundle(parts: readonly Delivery[]): void {
+    if (!this.#isDropped) this.#storing.appendBundle(parts);
+  }
+
+  #committed(delivery: Delivery, cost: number): void {
+    // The user may have ended while this went to the disk.
     if (this.#isDropped) return;
-    for (const { bytes, count, index } of cutPieces(delivery.batch)) {
-      const part: Delivery = {
-        ...delivery,
-        base: delivery.base + index,
-        count,
-        batch: bytes,
-      };
-      const { logId, base } = part;
-      const end = base + count;
-      this.#coming.add(logId, base, end);
-      this.#appender.append({
-        count,
-        body: bytes,
-        meta: () => encodeDeliveryMeta(part, this.#commits.store.timeline),
-        done: () => {
-          this.#coming.remove(logId, base, end);
-          this.#owner.marks.take(logId, this.#notOvertaken(part));
-          this.#owner.onStored(part);
-          this.#commits.whenDone(() => {
-            // The user may have ended while this went to the disk.
-            if (this.#isDropped) return;
-            this.#owner.onCommitted(part, costOf(bytes.length));
-            this.pump();
-          });
-        },
-      });
-    }
+    this.#owner.onCommitted(delivery, cost);
+    this.pump();
   }
 
-  /**
-   * What waits to be appended: no mark tells of it yet, so the broker may send it
-   * again when the user is attached anew, but it is to be stored once.
-   */
+  /** What waits to be appended; see {@link InboxStoring.coming}. */
   coming(logId: number): OffsetSet | undefined {
-    return this.#coming.get(logId);
+    return this.#storing.coming(logId);
   }
 
-  /**
-   * A handle has told what became of offsets that may still wait to be appended
-   * behind a large record: they are not taken into custody any more.
-   */
+  /** What may wait was settled; see {@link InboxStoring.overtake}. */
   overtake(logId: number, from: number, to: number): void {
-    if (!this.#appender.isBusy) return;
-    this.#overtaken.add(logId, from, to);
-  }
-
-  #notOvertaken({ logId, base, count }: Delivery): readonly OffsetRange[] {
-    if (!this.#appender.isBusy) this.#overtaken.clear();
-    const set = this.#overtaken.get(logId);
-    return set?.missing(base, base + count) ?? [[base, base + count]];
+    this.#storing.overtake(logId, from, to);
   }
 
   /** Another handle, or none: what is undecided is handed out from the start. */
   restart(): void {
     if (this.#isDropped) return;
-    this.#generation++;
     this.#segments = [];
-    this.#ready = [];
-    this.#next = this.#commits.store.begin(this.log);
+    this.#reading.restart();
     this.pump();
   }
 
@@ -186,148 +148,84 @@ export class Inbox {
   pump(): void {
     if (this.#isDropped) return;
     this.#pushReady();
-    if (this.#reading !== null || !this.#wantsMore()) return;
-    this.#reading = this.#run()
-      .catch((error) => {
-        // What is read of a log that is gone meanwhile is nobody's.
-        if (this.#isDropped) return;
-        this.#isFailed = true;
-        this.#commits.fail(error);
-      })
-      .finally(() => {
-        this.#reading = null;
-        // Something may have come between the last look and here.
-        this.pump();
-      });
+    this.#reading.readOn();
   }
 
   /** Ends it with everything in it. */
   async drop(): Promise<void> {
     this.#isDropped = true;
-    this.#generation++;
-    this.#ready = [];
     this.#segments = [];
-    this.#next = Infinity;
-    await this.#appender.end();
-    await this.#reading;
+    this.#reading.drop();
+    await this.#storing.end();
+    await this.#reading.running;
   }
 
   /** Waits for reads and writes under way. */
   async settle(): Promise<void> {
-    this.#generation++;
-    await this.#appender.end();
-    await this.#reading;
-  }
-
-  #wantsMore(): boolean {
-    return !this.#isFailed && !this.#isDropped && this.#ready.length === 0 &&
-      this.#owner.app?.hasRoom === true &&
-      this.#next < this.#commits.store.committedEnd(this.log);
-  }
-
-  async #run(): Promise<void> {
-    while (this.#wantsMore()) {
-      const generation = this.#generation;
-      const end = this.#commits.store.committedEnd(this.log);
-      const wants = [{ log: this.log, next: this.#next }];
-      const results = await this.#commits.store.readInOrder(wants, READ_BYTES);
-      for (const result of results) {
-        if (generation !== this.#generation) break;
-        if ("damaged" in result) this.#skip(result.base + result.count);
-        else await this.#take(result, generation);
-      }
-      if (generation !== this.#generation) continue;
-      // What was trimmed meanwhile needs no reading.
-      if (results.length === 0) this.#next = Math.max(this.#next, end);
-      this.#pushReady();
-    }
-  }
-
-  async #take(item: Item, generation: number): Promise<void> {
-    const body = await bodyOf(this.#commits.store, item);
-    if (generation !== this.#generation) return;
-    if (body === null) return this.#skip(item.base + item.count);
-    const delivery = decodeDeliveryMeta(
-      item,
-      body,
-      this.#commits.store.timeline,
-    );
-    const from = delivery.base;
-    const to = from + delivery.count;
-    const parts: Ready[] = [];
-    // What is settled, or no longer known here, has had its outcome.
-    const open = this.#owner.marks.find(delivery.logId)?.open(from, to) ?? [];
-    const held = this.#owner.app?.pushed.get(delivery.logId);
-    for (const [a, b] of open) {
-      let at = a;
-      for (const [x, y] of held?.missing(a, b) ?? [[a, b]]) {
-        if (at < x) {
-          parts.push({ ...this.#part(delivery, at, x), isHeld: true });
-        }
-        parts.push(this.#part(delivery, x, y));
-        at = y;
-      }
-      if (at < b) parts.push({ ...this.#part(delivery, at, b), isHeld: true });
-    }
-    // Only the last part of an item gives the item up.
-    const end = item.base + item.count;
-    const last = parts.at(-1);
-    if (last === undefined) return this.#pass(end);
-    last.end = end;
-    this.#ready.push(...parts);
-    this.#next = end;
-  }
-
-  /** Nothing is left of what ends here: it goes when all before it has gone. */
-  #pass(end: number): void {
-    this.#ready.push({ delivery: null, end, isHeld: false });
-    this.#next = end;
-  }
-
-  #part(delivery: Delivery, from: number, to: number): Ready {
-    return {
-      delivery: sliceDelivery(delivery, from, to),
-      end: 0,
-      isHeld: false,
-    };
-  }
-
-  #skip(end: number): void {
-    // Its head is lost with it: the user finds what it named by what is missing.
-    this.#owner.onDamaged();
-    this.#pass(end);
+    this.#reading.stop();
+    await this.#storing.end();
+    await this.#reading.running;
   }
 
   #pushReady(): void {
-    while (this.#ready.length > 0) {
-      const { delivery, end, isHeld } = this.#ready[0];
-      if (delivery === null) {
-        this.#segments.push({ logId: 0, from: 0, to: 0, end, left: 0 });
-        this.#ready.shift();
-        continue;
-      }
-      const count = isHeld ? delivery.count : this.#owner.push(delivery);
-      if (count === 0) return;
-      const { logId, base } = delivery;
-      const isWhole = count === delivery.count;
+    const reading = this.#reading;
+    while (reading.first !== undefined) {
+      if (!this.#push(reading.first)) return;
+    }
+    this.#advance();
+  }
+
+  /** Pushes what stands first, or some of it; whether to go on. */
+  #push(first: Ready | ReadyBundle): boolean {
+    if ("parts" in first) return this.#pushBundle(first);
+    const { delivery, end, isHeld } = first;
+    if (delivery === null) {
+      this.#segments.push({ logId: 0, from: 0, to: 0, end, left: 0 });
+      this.#reading.shift();
+      return true;
+    }
+    const count = isHeld ? delivery.count : this.#owner.push(delivery);
+    if (count === 0) return false;
+    const { logId, base } = delivery;
+    const isWhole = count === delivery.count;
+    this.#segments.push({
+      logId,
+      from: base,
+      to: base + count,
+      end: isWhole ? end : 0,
+      left: count,
+    });
+    if (isWhole) this.#reading.shift();
+    else {
+      const rest = sliceDelivery(delivery, base + count, base + delivery.count);
+      this.#reading.replaceFirst({ delivery: rest, end, isHeld: false });
+    }
+    return true;
+  }
+
+  /** Pushes the bundle in front, or takes it apart; whether to go on. */
+  #pushBundle(bundle: ReadyBundle): boolean {
+    const open = bundle.parts.filter(({ isHeld }) => !isHeld)
+      .map(({ delivery }) => delivery);
+    const isPushed = open.length > 1 ? this.#owner.pushBundle(open) : null;
+    if (isPushed === false) return false;
+    if (isPushed === null) {
+      this.#reading.replaceFirst(...apart(bundle));
+      return true;
+    }
+    const last = bundle.parts.length - 1;
+    for (const [i, { delivery }] of bundle.parts.entries()) {
+      const { logId, base, count } = delivery;
       this.#segments.push({
         logId,
         from: base,
         to: base + count,
-        end: isWhole ? end : 0,
+        end: i === last ? bundle.end : 0,
         left: count,
       });
-      if (isWhole) this.#ready.shift();
-      else {
-        const rest = sliceDelivery(
-          delivery,
-          base + count,
-          base + delivery.count,
-        );
-        this.#ready[0] = { delivery: rest, end, isHeld: false };
-      }
     }
-    this.#advance();
+    this.#reading.shift();
+    return true;
   }
 
   /** Trims what is settled at the front. */

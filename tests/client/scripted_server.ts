@@ -5,6 +5,7 @@
  * @module
  */
 
+import { joined, publishesOf } from "../../protocol/bundle.ts";
 import { systemClock, systemEntropy } from "../../protocol/clock.ts";
 import type { ByteListener } from "../../protocol/byte_stream.ts";
 import { acceptPeer } from "../../protocol/handshake.ts";
@@ -12,6 +13,7 @@ import { Heartbeats } from "../../protocol/heartbeats.ts";
 import type {
   Attach,
   Deliver,
+  DeliverBundle,
   Message,
   MessageNamed,
 } from "../../protocol/messages.ts";
@@ -27,6 +29,9 @@ export type Script = (message: Message, peer: Peer) => boolean | void;
 
 type Type = Message["type"];
 
+/** A record that is part of a bundle: its topic, and its bytes. */
+export type BundledRecord = readonly [topic: string, record: Uint8Array];
+
 const HOST = { hostname: "127.0.0.1", port: 6270 };
 
 /** The server. It tells role `daemon`, machine `north`. */
@@ -40,7 +45,11 @@ export class ScriptedServer implements AsyncDisposable {
   epoch = 1;
   maxMessageBytes = 8 * 1024 * 1024;
   role: "daemon" | "broker" = "daemon";
+  /** Optional features that it knows. */
+  features: readonly string[] = [];
   script: Script = () => false;
+  /** Flags of the parts of its bundles. */
+  flags = 0;
   /** The connection that was attached last. */
   peer: Peer | null = null;
   readonly #heartbeats = new Heartbeats(systemClock);
@@ -51,6 +60,7 @@ export class ScriptedServer implements AsyncDisposable {
   #serving: Promise<void>;
   #running: Promise<void>[] = [];
   #offsets = new Map<string, number>();
+  readonly #logs = new Map<string, number>();
 
   constructor(readonly token: string | null = null) {
     this.#listener = this.network.listen(HOST);
@@ -127,6 +137,45 @@ export class ScriptedServer implements AsyncDisposable {
     });
   }
 
+  /**
+   * Sends records of several topics as one bundle, in this order, from the topics'
+   * next offsets. A log's number is that of its topic's first delivery.
+   */
+  deliverBundle(
+    records: readonly BundledRecord[],
+    more: Partial<DeliverBundle> = {},
+  ): void {
+    const topics = [...new Set(records.map(([topic]) => topic))];
+    const batches = topics.map((topic) =>
+      joined(records.filter(([each]) => each === topic).map(([, it]) => it))
+    );
+    this.send({
+      type: "DELIVER_BUNDLE",
+      refs: [1],
+      position: 10,
+      time: 1_700_000_000_000,
+      sender: "ben@south",
+      attributes: null,
+      topics,
+      parts: topics.flatMap((topic, i) => {
+        const count = records.filter(([each]) => each === topic).length;
+        const base = this.#offsets.get(topic) ?? 0;
+        this.#offsets.set(topic, base + count);
+        return [this.logOf(topic), base, count, this.flags, batches[i].length];
+      }),
+      order: Uint8Array.from(records, ([topic]) => topics.indexOf(topic)),
+      batch: joined(batches),
+      ...more,
+    });
+  }
+
+  /** The number of a topic's log in {@linkcode ScriptedServer.deliverBundle}. */
+  logOf(topic: string): number {
+    const number = this.#logs.get(topic) ?? this.#logs.size + 1;
+    this.#logs.set(topic, number);
+    return 2 ** 21 + number;
+  }
+
   /** Ends all connections; new ones are taken. */
   cut(): void {
     this.network.cut();
@@ -162,6 +211,7 @@ export class ScriptedServer implements AsyncDisposable {
         entropy: systemEntropy,
         heartbeats: this.#heartbeats,
         token: this.token,
+        features: this.features,
         maxMessageBytes: this.maxMessageBytes,
         admit: (hello) => {
           this.#hear(hello);
@@ -195,6 +245,12 @@ export class ScriptedServer implements AsyncDisposable {
           level: 1,
           offset: message.firstSequence - 1,
         });
+      case "BUNDLE":
+        for (const { request, firstSequence } of publishesOf(message)) {
+          const offset = firstSequence - 1;
+          peer.send({ type: "RECEIPT", request, level: 1, offset });
+        }
+        return;
       case "ACK":
         return peer.send({ type: "CONFIRM", ref: 1, number: message.number });
       case "SUBSCRIBE":

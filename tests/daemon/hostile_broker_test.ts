@@ -161,6 +161,80 @@ for (const [what, message] of Object.entries(LIES)) {
   });
 }
 
+const SIZE = encodeRecord("x").length;
+
+/** A bundle of two topics. */
+function deliverBundle(
+  ref: number,
+  fields: Partial<Message & { type: "DELIVER_BUNDLE" }> = {},
+): Message {
+  return {
+    type: "DELIVER_BUNDLE",
+    refs: [ref],
+    position: 1,
+    time: 1,
+    sender: "ben@south",
+    attributes: null,
+    topics: ["t", "u"],
+    parts: [LOG, 0, 1, 0, SIZE, LOG + 1, 0, 1, 0, SIZE],
+    order: Uint8Array.of(1, 0),
+    batch: joinBytes([encodeRecord("x"), encodeRecord("y")]),
+    ...fields,
+  };
+}
+
+/** Bundles that no broker may send. */
+const BUNDLE_LIES: Record<string, (ref: number) => Message> = {
+  "whose order names no part": (ref) =>
+    deliverBundle(ref, { order: Uint8Array.of(0, 2) }),
+  "with another count than its batch": (ref) =>
+    deliverBundle(ref, {
+      parts: [LOG, 0, 2, 0, SIZE, LOG + 1, 0, 1, 0, SIZE],
+      order: Uint8Array.of(0, 1, 0),
+    }),
+  "of another epoch": (ref) =>
+    deliverBundle(ref, {
+      parts: [LOG, 0, 1, 0, SIZE, toLogId(RAW_EPOCH + 1, 4), 0, 1, 0, SIZE],
+    }),
+  "that ends at 2^53": (ref) =>
+    deliverBundle(ref, {
+      parts: [LOG, 2 ** 53 - 1, 1, 0, SIZE, LOG + 1, 0, 1, 0, SIZE],
+    }),
+};
+
+for (const [what, message] of Object.entries(BUNDLE_LIES)) {
+  Deno.test(`Daemon ends a link whose broker sends a bundle ${what}`, async () => {
+    await using scene = await Scene.open(async (peer) => {
+      await peer.say(message(await attach(peer)));
+      await peer.ended;
+    }, { welcome: () => ({ features: ["bundles"] }) });
+    await scene.endsWith("bad_message");
+  });
+}
+
+Deno.test("Daemon ends a link whose broker sends a bundle that was not agreed on", async () => {
+  await using scene = await Scene.open(async (peer) => {
+    await peer.say(deliverBundle(await attach(peer)));
+    await peer.ended;
+  }, { welcome: () => ({ features: [] }) });
+  await scene.endsWith("unsupported");
+});
+
+Deno.test("Daemon hands a bundle of its broker over in its order", async () => {
+  await using scene = await Scene.open(async (peer) => {
+    await peer.say(deliverBundle(await attach(peer)));
+    await peer.ended;
+  }, { welcome: () => ({ features: ["bundles"] }) });
+  const messages = [
+    await scene.app.receive({ timeoutMs: 10_000 }),
+    await scene.app.receive({ timeoutMs: 10_000 }),
+  ];
+  assert.deepEqual(messages.map((each) => [each?.topic, each?.value]), [
+    ["u", "y"],
+    ["t", "x"],
+  ]);
+});
+
 Deno.test("Daemon ends a link whose broker answers something else than was asked", async () => {
   for (const type of ["OK", "ATTACHED"] as const) {
     await using scene = await Scene.open(async (peer) => {

@@ -12,6 +12,7 @@ import { LIMITS } from "../../protocol/limits.ts";
 import type { Message, MessageNamed } from "../../protocol/messages.ts";
 import type { Peer } from "../../protocol/peer.ts";
 import { encodeRecord } from "../../protocol/record.ts";
+import { bundleFields } from "../helpers/bundles.ts";
 import type { MemoryNetwork } from "../../transport/memory.ts";
 import { Daemon } from "../../daemon/daemon.ts";
 import type { DaemonOptions } from "../../daemon/options.ts";
@@ -30,12 +31,15 @@ export class Tape {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** The next message of a type, passing over others. */
-  async next<T extends Message["type"]>(type: T): Promise<MessageNamed<T>> {
+  /** The next message of some types, passing over others. */
+  async next<T extends Message["type"]>(
+    ...types: T[]
+  ): Promise<MessageNamed<T>> {
     const deadline = clock.monotonicMs() + WAIT_MS;
+    const wanted: readonly string[] = types;
     while (true) {
-      const index = this.#messages.findIndex((message) =>
-        message.type === type
+      const index = this.#messages.findIndex(({ type }) =>
+        wanted.includes(type)
       );
       if (index !== -1) {
         return this.#messages.splice(index, 1)[0] as MessageNamed<T>;
@@ -43,7 +47,9 @@ export class Tape {
       const left = deadline - clock.monotonicMs();
       assert(
         left > 0,
-        `no ${type} within ${WAIT_MS} ms; got ${this.types().join(" ")}`,
+        `no ${types.join(" or ")} within ${WAIT_MS} ms; got ${
+          this.types().join(" ")
+        }`,
       );
       await this.#arrival(left);
     }
@@ -67,6 +73,8 @@ export class Tape {
 export class ScriptedBroker {
   readonly tape = new Tape();
   peer: Peer | null = null;
+  /** What it knows of the optional features. @default {all} */
+  features?: readonly string[];
   #maxMessageBytes: number;
   #listener: ByteListener;
   #heartbeats = new Heartbeats(clock);
@@ -95,6 +103,7 @@ export class ScriptedBroker {
           entropy,
           heartbeats: this.#heartbeats,
           token: null,
+          features: this.features,
           maxMessageBytes: this.#maxMessageBytes,
           admit: (hello) => ({
             role: "broker",
@@ -158,6 +167,8 @@ export class ScriptedApp {
   readonly handle: Uint8Array;
   readonly incarnation: Uint8Array;
   readonly name: string;
+  /** What it knows of the optional features. @default {all} */
+  features?: readonly string[];
   peer!: Peer;
   #done!: Promise<void>;
   #heartbeats = new Heartbeats(clock);
@@ -183,6 +194,7 @@ export class ScriptedApp {
       entropy,
       heartbeats: this.#heartbeats,
       token,
+      features: this.features,
       hello: { role: "app", machine: null, machineKey: null, credit: 1 << 20 },
       handlers: () => ({
         onMessage: (m) => this.tape.add(m),
@@ -236,6 +248,40 @@ export class ScriptedApp {
     return this.#requests;
   }
 
+  /**
+   * Publishes texts of several topics as one bundle, in that order.
+   *
+   * @param firsts Sequence of the first record of a topic. @default {1}
+   * @returns The request's number of each topic.
+   */
+  publishBundle(
+    texts: readonly (readonly [topic: string, text: string])[],
+    { firsts = {}, wanted = 0, attributes = null }: {
+      firsts?: Readonly<Record<string, number>>;
+      wanted?: 0 | 1;
+      attributes?: Map<number, unknown> | null;
+    } = {},
+  ): Map<string, number> {
+    const requests = new Map<string, number>();
+    const records = texts.map(([topic, text]) =>
+      [topic, encodeRecord(text)] as const
+    );
+    const fields = bundleFields(records, (topic) => {
+      const request = ++this.#requests;
+      requests.set(topic, request);
+      return { request, first: firsts[topic] ?? 1 };
+    });
+    const producer = this.handle;
+    this.peer.send({
+      type: "BUNDLE",
+      producer,
+      attributes,
+      wanted,
+      ...fields,
+    });
+    return requests;
+  }
+
   async close(): Promise<void> {
     this.peer.abort();
     await this.#done;
@@ -276,4 +322,49 @@ export function delivery(ref: number, offset: number, text: string): Message {
     attributes: null,
     batch: encodeRecord(text),
   };
+}
+
+/** A DELIVER_BUNDLE of texts, a log for each topic, in the order of publishing. */
+export function bundleDelivery(
+  refs: number[],
+  position: number,
+  texts: readonly (readonly [topic: string, text: string])[],
+  {
+    bases = {},
+    flags = 0,
+    attributes = null,
+  }: {
+    bases?: Readonly<Record<string, number>>;
+    flags?: number;
+    attributes?: Map<number, unknown> | null;
+  } = {},
+): Message {
+  const records = texts.map(([topic, text]) =>
+    [topic, encodeRecord(text)] as const
+  );
+  const { topics, parts, order, batch } = bundleFields(
+    records,
+    () => ({ request: 0, first: 0, previous: 0 }),
+  );
+  const told = topics.flatMap((topic, i) => {
+    const [, , , count, bytes] = parts.slice(5 * i);
+    return [logOf(topic), bases[topic] ?? 0, count, flags, bytes];
+  });
+  return {
+    type: "DELIVER_BUNDLE",
+    refs,
+    position,
+    time: 1,
+    sender: "ben@south",
+    attributes,
+    topics,
+    parts: told,
+    order,
+    batch,
+  };
+}
+
+/** The log of a topic of one letter. */
+export function logOf(topic: string): number {
+  return EPOCH * 2 ** 21 + topic.charCodeAt(0);
 }

@@ -84,7 +84,8 @@ function drawJobs(
   { count, durationMs }: { count: number; durationMs: number },
 ): Omit<WriteJob, "do" | "writer">[] {
   return Array.from({ length: KILLS_MAX + 1 }, (_, life) => ({
-    topics: random.shuffle(TOPICS).slice(0, random.integer(1, TOPICS.length)),
+    // Several in turn are what bundles are made of.
+    topics: random.shuffle(TOPICS).slice(0, random.pick([1, 3, 4, 4])),
     // Whoever was killed does it all again: a round has its thousand publishes.
     count,
     durationMs: life === 0 ? durationMs : durationMs / 3,

@@ -7,7 +7,7 @@
  */
 
 import { fc } from "../../deps/fast_check.ts";
-import { countRecords } from "../../protocol/batch.ts";
+import { countRecords, recordEnd } from "../../protocol/batch.ts";
 import type { CborItem } from "../../protocol/cbor.ts";
 import { toLogId } from "../../protocol/log_id.ts";
 import { type MessageKind, messageKinds } from "../../protocol/messages.ts";
@@ -29,6 +29,14 @@ const NAMES = ["ana", "ben", "cy"];
 const TOPICS = ["t", "t/1", "t/1/2", "u"];
 const FILTERS = [...TOPICS, "#", "+", "t/#", "t/+", "+/1/#"];
 const LARGEST = Number.MAX_SAFE_INTEGER;
+const OFTEN = [
+  "PUBLISH",
+  "ACK",
+  "ATTACH",
+  "SUBSCRIBE",
+  "BUNDLE",
+  "DELIVER_BUNDLE",
+];
 
 /** The ids that are drawn: of users, handles, producers and machines alike. */
 export const IDS: readonly Uint8Array[] = [1, 2, 3, 4].map((each) =>
@@ -70,6 +78,17 @@ function namedFields(epoch: number): Record<string, Draw> {
     targets: fc.array(fc.nat(3), { maxLength: 3 })
       .map((list) => list.flatMap((ref) => [ref, ref & 3])),
     batch: fc.array(record, { minLength: 1, maxLength: 4 }).map(joined),
+    refs: fc.array(fc.nat(3), { maxLength: 3 }),
+    topics: fc.uniqueArray(fc.constantFrom(...TOPICS), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    // What of the numbers of each part can be drawn; `coherent` does the rest.
+    parts: fc.array(fc.tuple(logId, uint, fc.nat(3)), {
+      minLength: 4,
+      maxLength: 4,
+    }).map((each) => each.flat()),
+    order: fc.uint8Array({ minLength: 1, maxLength: 9, max: 3 }),
     attributes: fc.option(attributes, { freq: 2 }),
   };
 }
@@ -106,9 +125,7 @@ export function drawMessages(
 ): Fields[] {
   const each = messageKinds().map((kind) => ({
     // The ops that do the most are drawn most often.
-    weight: ["PUBLISH", "ACK", "ATTACH", "SUBSCRIBE"].includes(kind.name)
-      ? 4
-      : 1,
+    weight: OFTEN.includes(kind.name) ? 4 : 1,
     arbitrary: arbitraryOf(kind, epoch),
   }));
   return fc.sample(fc.oneof(...each), { numRuns: count, seed });
@@ -148,6 +165,7 @@ function drawOf(schema: Schema): Draw {
 
 /** Fields that have to fit each other do, mostly. */
 function coherent(kind: MessageKind, fields: Fields): Fields {
+  if (kind.name.endsWith("BUNDLE")) return coherentBundle(kind, fields);
   if (kind.name !== "PUBLISH" && kind.name !== "DELIVER") return fields;
   const at = (name: string) =>
     1 + kind.fields.findIndex(([each]) => each === name);
@@ -158,6 +176,50 @@ function coherent(kind: MessageKind, fields: Fields): Fields {
     fields[at("previous")] = Math.max(0, first - 1);
   }
   return fields;
+}
+
+/** The same for bundles: each part has what `order` says, all that was drawn takes turns. */
+function coherentBundle(kind: MessageKind, fields: Fields): Fields {
+  const at = (name: string) =>
+    1 + kind.fields.findIndex(([each]) => each === name);
+  const topics = fields[at("topics")] as string[];
+  const numbers = fields[at("parts")] as number[];
+  const records = recordsIn(fields[at("batch")] as Uint8Array);
+  const drawn = [...fields[at("order")] as Uint8Array].map((part) =>
+    part % topics.length
+  );
+  // A part is there if it has a record.
+  const used = [...new Set(drawn)];
+  const order = drawn.map((part) => used.indexOf(part));
+  const parts: number[] = [];
+  const batches: Uint8Array[] = [];
+  for (const [part, drawnPart] of used.entries()) {
+    const own = order.flatMap((each, i) =>
+      each === part ? [records[i % records.length]] : []
+    );
+    const batch = joined(own);
+    batches.push(batch);
+    const [first, second, third] = numbers.slice(3 * drawnPart);
+    if (kind.name === "BUNDLE") {
+      const sequence = Math.max(1, second);
+      parts.push(first, sequence - 1, sequence, own.length, batch.length);
+    } else parts.push(first, second, own.length, third, batch.length);
+  }
+  fields[at("topics")] = used.map((part) => topics[part]);
+  fields[at("parts")] = parts;
+  fields[at("order")] = Uint8Array.from(order);
+  fields[at("batch")] = joined(batches);
+  return fields;
+}
+
+function recordsIn(batch: Uint8Array): Uint8Array[] {
+  const records: Uint8Array[] = [];
+  for (let begin = 0; begin < batch.length;) {
+    const end = recordEnd(batch, begin);
+    records.push(batch.subarray(begin, end));
+    begin = end;
+  }
+  return records;
 }
 
 function asRecord(content: Uint8Array): Uint8Array {

@@ -76,6 +76,10 @@ async function use(mom: Mom): Promise<void> {
     settle(mom.unsubscribe("u")),
     settle(mom.publishMany("t", [1, 2, 3], { timeoutMs: 200 })),
     settle(mom.publish("u", "x", { level: "broker", timeoutMs: 200 })),
+    // In turn, so that they are a bundle.
+    ...["t", "u", "t", "v"].map((topic) =>
+      settle(mom.publish(topic, topic, { timeoutMs: 200 }))
+    ),
     receiveAll(mom, signal),
   ]);
 }
@@ -112,7 +116,7 @@ async function serve(
     software: "hostile",
     role: "daemon",
     machine: "north",
-    features: [],
+    features: random.chance(0.8) ? ["bundles"] : [],
     maxMessageBytes: 8 * 1024 * 1024,
     heartbeatMs: 10_000,
     storeId: new Uint8Array(16),

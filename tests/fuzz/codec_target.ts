@@ -6,11 +6,22 @@
  */
 
 import assert from "node:assert/strict";
+import { countRecords } from "../../protocol/batch.ts";
+import {
+  deliveriesOf,
+  joined,
+  orderOf,
+  publishesOf,
+  ranksOf,
+  runsOf,
+} from "../../protocol/bundle.ts";
 import { decodeFrameFields } from "../../protocol/cbor.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { encodeFrame, FrameReader } from "../../protocol/frames.ts";
 import {
   boundsOf,
+  type Bundle,
+  type DeliverBundle,
   type Message,
   parseMessage,
 } from "../../protocol/messages.ts";
@@ -37,9 +48,58 @@ export function readContent(content: Uint8Array): Message | null {
 export function checkContent(content: Uint8Array): boolean {
   const message = readContent(content);
   if (message === null) return false;
+  if (message.type === "BUNDLE" || message.type === "DELIVER_BUNDLE") {
+    checkBundle(message);
+  }
   const again = readContent(encodeFrame(message).subarray(5));
   assert.deepEqual(again, message);
   return true;
+}
+
+/** A bundle is refused, or its parts are all there is, in an order that can be kept. */
+function checkBundle(message: Bundle | DeliverBundle): void {
+  const parts = partsOf(message);
+  if (parts === null) return;
+  assert.deepEqual(joined(parts.map(({ batch }) => batch)), message.batch);
+  const counts = parts.map(({ count }) => count);
+  const ranks = ranksOf(message.order, counts);
+  assert.deepEqual(ranks.map(({ length }) => length), counts);
+  assert.deepEqual(orderOf(ranks), message.order);
+  const isWhole = parts.every(({ batch, count }) => hasRecords(batch, count));
+  if (!isWhole) return;
+  const pieces = parts.map(({ batch }, i) => ({
+    bytes: batch,
+    ranks: ranks[i],
+  }));
+  const left = parts.map(() => 0);
+  for (const { part, index, count, isLast } of runsOf(pieces)) {
+    assert.equal(index, left[part]);
+    left[part] += count;
+    assert.equal(isLast, left[part] === counts[part]);
+  }
+  assert.deepEqual(left, counts);
+}
+
+function partsOf(
+  message: Bundle | DeliverBundle,
+): readonly { readonly batch: Uint8Array; readonly count: number }[] | null {
+  try {
+    return message.type === "BUNDLE"
+      ? publishesOf(message)
+      : deliveriesOf(message);
+  } catch (error) {
+    if (error instanceof MomError && error.code === "bad_message") return null;
+    throw error;
+  }
+}
+
+function hasRecords(batch: Uint8Array, count: number): boolean {
+  try {
+    return countRecords(batch) === count;
+  } catch (error) {
+    if (error instanceof MomError) return false;
+    throw error;
+  }
 }
 
 /** Frames come out of a stream as they went in, however it is cut. */

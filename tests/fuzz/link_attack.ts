@@ -13,7 +13,11 @@ import { Daemon } from "../../daemon/daemon.ts";
 import { silentLogger } from "../../program/log.ts";
 import { MomError } from "../../protocol/errors.ts";
 import { encodeFrame } from "../../protocol/frames.ts";
-import type { Message, Welcome } from "../../protocol/messages.ts";
+import {
+  BUNDLE_PART_NUMBERS,
+  type Message,
+  type Welcome,
+} from "../../protocol/messages.ts";
 import { MemoryNetwork } from "../../transport/memory.ts";
 import { eventually, within } from "../helpers/eventually.ts";
 import type { Random } from "../helpers/random.ts";
@@ -112,6 +116,9 @@ async function use(app: Mom, hostile: RawBroker): Promise<void> {
   await settle(app.subscribe("t"));
   for (let n = 0; hostile.links < LINKS && n < 2_000; n++) {
     await Promise.all([
+      // In turn, so that they are a bundle.
+      settle(app.publish("t/1", n, { timeoutMs: 5_000 })),
+      settle(app.publish("t/2", n, { timeoutMs: 5_000 })),
       settle(app.publish("t/1", n, { timeoutMs: 5_000 })),
       settle(app.receiveMany({ timeoutMs: 5, max: 20 })),
     ]);
@@ -155,10 +162,7 @@ async function pester(
 
 /** An answer to the last thing that was asked, of any kind. */
 function answerTo(peer: RawClient, random: Random): Message {
-  const asked = peer.heard.findLast((each) => "request" in each);
-  const request = asked !== undefined && "request" in asked
-    ? asked.request ?? 0
-    : 0;
+  const request = random.pick(lastRequests(peer));
   const last = random.pick([0, 1, 2, -1, 1.5, NaN, 2 ** 53 - 1, "x", null]);
   const code = random.pick([
     "out_of_sequence",
@@ -178,6 +182,17 @@ function answerTo(peer: RawClient, random: Random): Message {
       details: new Map([["last", last]]),
     },
   ]);
+}
+
+/** Those of the last message that has any: a bundle has some. */
+function lastRequests(peer: RawClient): readonly number[] {
+  for (const each of peer.heard.toReversed()) {
+    if (each.type === "BUNDLE") {
+      return each.parts.filter((_, i) => i % BUNDLE_PART_NUMBERS === 0);
+    }
+    if ("request" in each) return [each.request ?? 0];
+  }
+  return [0];
 }
 
 /** A broker that means well takes over: everything works, and nothing is stuck. */

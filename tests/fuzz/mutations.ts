@@ -75,12 +75,25 @@ export function bendFields(fields: Fields, random: Random): Fields {
     case 4:
       return bent.toSpliced(at, 0, random.pick(STRANGE));
     case 5:
-      if (typeof bent[at] === "number") bent[at] = near(bent[at], random);
+      bent[at] = nearly(bent[at], random);
       return bent;
     default:
       if (at > 0) bent[at] = random.pick(STRANGE);
       return bent;
   }
+}
+
+/** A number, or one of a list or one byte of many, is another; all else is as it was. */
+function nearly(item: CborItem, random: Random): CborItem {
+  if (typeof item === "number") return near(item, random);
+  if (item instanceof Uint8Array && item.length > 0) {
+    const bytes = item.slice();
+    bytes[random.integer(0, bytes.length - 1)] = random.integer(0, 255);
+    return bytes;
+  }
+  if (!Array.isArray(item) || item.length === 0) return item;
+  const at = random.integer(0, item.length - 1);
+  return item.with(at, nearly(item[at], random));
 }
 
 function near(value: number, random: Random): number {

@@ -71,7 +71,7 @@ export class RawBroker implements AsyncDisposable {
       software: "hostile",
       role: "broker",
       machine: "north",
-      features: [],
+      features: ["bundles"],
       maxMessageBytes: 8 * 1024 * 1024,
       heartbeatMs: 10_000,
       storeId: new Uint8Array(16),

@@ -61,11 +61,12 @@ async function open({ stage, victim, random }: ServerAttack) {
   const client = await stage.dial(victim);
   client.hangsUp = true;
   const isDaemon = victim === "broker" && random.chance(0.4);
-  await client.say(helloOf(
-    isDaemon
+  await client.say(helloOf({
+    features: random.chance(0.9) ? ["bundles"] : [],
+    ...isDaemon
       ? { role: "daemon", machine: `m${++machines}`, machineKey: IDS[0] }
       : {},
-  ));
+  }));
   assert.notEqual(await client.next("WELCOME"), null);
   if (random.chance(0.9)) await attach(client, random);
   return client;

@@ -48,6 +48,8 @@ export interface WriteStyle {
   readonly count: number;
   readonly window: number;
   readonly overMs: number;
+  /** How often it makes a pause; between, what it publishes to several topics is a bundle. */
+  readonly pauseShare: number;
   readonly brokerShare: number;
   readonly expiresShare: number;
   readonly largeShare: number;
@@ -179,8 +181,9 @@ export class Life {
       underway.add(one);
       if (underway.size >= style.window) await Promise.race(underway);
       // Bursts, so that batches of more than one come about.
-      if (random.chance(0.3)) {
-        const meanMs = style.overMs / style.count / 0.3;
+      if (random.chance(style.pauseShare)) {
+        const meanMs = style.overMs /
+          Math.max(1, style.count * style.pauseShare);
         await part.sleep(random.fraction() * 2 * meanMs, "write");
       }
     }

@@ -14,7 +14,14 @@ import { MACHINES, type World } from "./world.ts";
 /** When the accidents end. */
 export const TROUBLE_MS = 3_000;
 
-const TOPICS = ["run/1", "run/2", "run/3", "brief/1"] as const;
+const TOPICS = [
+  "run/1",
+  "run/2",
+  "run/3",
+  "run/4",
+  "brief/1",
+  "brief/2",
+] as const;
 const FILTERS: readonly (readonly string[])[] = [
   ["run/1", "run/2"],
   ["run/+"],
@@ -56,10 +63,11 @@ function drawReading(random: Random): ReadStyle {
 
 function drawWriting(random: Random): WriteStyle {
   return {
-    topics: random.shuffle(TOPICS).slice(0, random.integer(1, TOPICS.length)),
+    topics: random.shuffle(TOPICS).slice(0, random.pick([1, 2, 4, 6, 6])),
     count: random.pick([0, 3, 10, 25]),
-    window: random.pick([1, 1, 4, 30]),
+    window: random.pick([1, 4, 30, 30]),
     overMs: random.integer(50, TROUBLE_MS),
+    pauseShare: random.pick([0.3, 0.05, 0.02]),
     brokerShare: random.pick([0, 0, 0.3, 1]),
     expiresShare: 0.5,
     largeShare: random.pick([0, 0, 0.02, 0.1]),

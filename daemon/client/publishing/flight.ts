@@ -11,10 +11,12 @@ import {
   LEVEL,
   type MessageNamed,
 } from "../../../protocol/messages.ts";
+import type { Bundled } from "./gathering.ts";
 import type { OutgoingBatch, TopicQueue } from "./topic_queue.ts";
 
 /** Sent bytes without an answer, above which nothing more is sent. */
 const WINDOW_BYTES = 32 * 1024 * 1024;
+const NONE: readonly number[] = [];
 
 /** What it stands on. */
 export interface FlightOptions {
@@ -29,15 +31,17 @@ export interface FlightOptions {
 /** What is on its way of one handle. */
 export class Flight {
   readonly #options: FlightOptions;
-  /** Who is to hear the answer to a request of this connection. */
-  readonly #asked = new Map<number, TopicQueue>();
+  /** What is to hear the answer to a request of this connection. */
+  readonly #asked = new Map<number, OutgoingBatch>();
   /** How often the other side's store was another one than before. */
   #replacements = 0;
   /**
-   * The first request of a topic to a store that was replaced: how far that one has
-   * come is not known. What is refused goes out again, so nothing overtakes it.
+   * Requests that nothing overtakes before they have an answer, since they may go out
+   * again. The first of a topic to a store that was replaced: how far that one has
+   * come is not known; with all parts of its bundle (PROTOCOL 12.7). And those of a
+   * bundle of which a part goes out again, as the others will.
    */
-  #probe: number | null = null;
+  readonly #awaited = new Set<number>();
   #serverLevel: "daemon" | "broker" = "daemon";
   /** Sent and not answered at all. */
   #windowBytes = 0;
@@ -48,7 +52,7 @@ export class Flight {
 
   /** Whether more may be sent. */
   get isOpen(): boolean {
-    return this.#probe === null && this.#windowBytes <= WINDOW_BYTES;
+    return this.#awaited.size === 0 && this.#windowBytes <= WINDOW_BYTES;
   }
 
   /** How often the other side's store was another one than before. */
@@ -78,21 +82,31 @@ export class Flight {
 
   /** No answer will come. */
   clear(): void {
-    this.#probe = null;
+    this.#awaited.clear();
     this.#asked.clear();
     this.#windowBytes = 0;
   }
 
-  /** A batch goes out. */
-  add(queue: TopicQueue, request: number, batch: OutgoingBatch): void {
-    this.#asked.set(request, queue);
-    this.#windowBytes += batch.bytes.length;
-    if (queue.replacements !== this.#replacements) this.#probe = request;
+  /** Batches go out, as one message. */
+  add(batches: readonly OutgoingBatch[]): void {
+    let isFirst = false;
+    for (const batch of batches) {
+      const { queue } = batch.tag;
+      this.#asked.set(batch.request!, batch);
+      this.#windowBytes += batch.bytes.length;
+      if (queue.replacements !== this.#replacements) isFirst = true;
+    }
+    const { bundled } = batches[0]!.tag;
+    if (bundled === null && !isFirst) return;
+    const requests = batches.map(({ request }) => request!);
+    if (bundled !== null) bundled.requests = requests;
+    if (!isFirst) return;
+    for (const each of requests) this.#awaited.add(each);
   }
 
   /** RECEIPT. @returns Whether it changed anything. */
   onReceipt({ request, level, offset }: MessageNamed<"RECEIPT">): boolean {
-    const queue = this.#asked.get(request);
+    const queue = this.#asked.get(request)?.tag.queue;
     if (queue === undefined) return false;
     const isFinal = level === LEVEL.broker;
     this.#probed(queue, request);
@@ -121,7 +135,7 @@ export class Flight {
    */
   onError(message: ErrorMessage): boolean {
     const request = message.request ?? -1;
-    const queue = this.#asked.get(request);
+    const queue = this.#asked.get(request)?.tag.queue;
     if (queue === undefined) return false;
     this.#asked.delete(request);
     const last = message.details?.get("last");
@@ -144,16 +158,17 @@ export class Flight {
 
   /** The other side has told how far it has come in a topic. */
   #probed(queue: TopicQueue, request: number): void {
-    if (request !== this.#probe) return;
-    this.#probe = null;
     queue.replacements = this.#replacements;
+    this.#awaited.delete(request);
   }
 
   #sendAgain(queue: TopicQueue, request: number, last: number): void {
     for (const batch of queue.stream) {
       if (batch.request === null) break;
       this.#asked.delete(batch.request);
+      this.#awaited.delete(batch.request);
       this.#leaveWindow(batch);
+      this.#awaitOthers(batch.tag.bundled);
     }
     this.#countLost(queue, last);
     // A daemon that has a batch does not say whether the broker has it too.
@@ -161,6 +176,7 @@ export class Flight {
       request,
       last,
       ({ tag }) => this.#serverLevel === "broker" || !tag.isWanted,
+      ({ tag }) => tag.bundled !== null,
     );
     for (const { tag } of whole) {
       tag.callers.resolve({
@@ -171,6 +187,17 @@ export class Flight {
     }
     for (const batch of queue.stream) batch.tag.isNoted = false;
     this.#options.onAgain();
+  }
+
+  /** A part goes out again: what has no answer of the others comes back, too. */
+  #awaitOthers(bundled: Bundled | null): void {
+    if (bundled === null) return;
+    for (const request of bundled.requests) {
+      // What is noted waits for the broker, and that may take long.
+      const other = this.#asked.get(request);
+      if (other?.tag.isNoted === false) this.#awaited.add(request);
+    }
+    bundled.requests = NONE;
   }
 
   #countLost(queue: TopicQueue, last: number): void {

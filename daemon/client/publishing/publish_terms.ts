@@ -32,3 +32,9 @@ export function readTerms(options: PublishOptions): BatchTerms {
   }
   return { isWanted: level === "broker", expiresMs, epoch };
 }
+
+/** Whether records may share a batch, and batches a bundle. */
+export function areSame(a: BatchTerms, b: BatchTerms): boolean {
+  return a.isWanted === b.isWanted && a.expiresMs === b.expiresMs &&
+    a.epoch === b.epoch;
+}

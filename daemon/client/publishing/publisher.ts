@@ -1,9 +1,9 @@
 /**
  * The publishing half of a handle. A record is encoded at once; what is
- * published to a topic in one turn of the event loop, with nothing to another
- * topic between, travels as one PUBLISH. While the connection is behind, or too
- * much is unanswered, records gather in larger batches. Everything leaves in the
- * order of publishing, over all topics. Nothing is given up because of a lost
+ * published in one turn of the event loop travels together: to one topic as a
+ * PUBLISH, to several as a BUNDLE. While the connection is behind, or too much is
+ * unanswered, more gathers. Everything leaves in the order of publishing, over all
+ * topics. Nothing is given up because of a lost
  * connection: what was sent goes out again with the same sequences.
  *
  * ```text
@@ -14,8 +14,10 @@
  */
 
 import { ATTRIBUTE } from "../../../protocol/attributes.ts";
+import { joined } from "../../../protocol/bundle.ts";
 import type { Clock } from "../../../protocol/clock.ts";
 import { MomError } from "../../../protocol/errors.ts";
+import { FEATURE } from "../../../protocol/features.ts";
 import { LIMITS } from "../../../protocol/limits.ts";
 import {
   type ErrorMessage,
@@ -26,6 +28,7 @@ import type { Peer } from "../../../protocol/peer.ts";
 import { checkTopic } from "../../../protocol/topics.ts";
 import type { Deadlines } from "../deadlines.ts";
 import { Flight } from "./flight.ts";
+import { type Bundled, orderOfPart } from "./gathering.ts";
 import { giveUpDue, unknownOutcome } from "./giving_up.ts";
 import type { PublishOptions } from "../options.ts";
 import { publishGroup } from "./publish_group.ts";
@@ -37,6 +40,7 @@ import {
   type BatchTerms,
   BufferPool,
   type Outgoing,
+  type OutgoingBatch,
   TopicQueue,
 } from "./topic_queue.ts";
 import {
@@ -166,6 +170,7 @@ export class Publisher {
   ): void {
     this.#peer = peer;
     this.#flight.attached(server.role);
+    this.#line.takesBundles = peer.features.has(FEATURE.bundles);
     this.#pool.messageBytesMax = server.maxMessageBytes;
     this.#nextExpiryMs = 0;
     this.#lineUp();
@@ -279,15 +284,17 @@ export class Publisher {
     terms: BatchTerms,
   ): SingleCallers {
     // The clock is read for the first record of a turn, and while nothing can be sent.
-    const beganMs = queue.openSinceMs;
+    const beganMs = this.#line.openSinceMs;
     const isAway = this.#peer === null;
     if (!this.#isFlushQueued || isAway) {
       this.#turnMs = this.#clock.monotonicMs();
     }
     const nowMs = this.#turnMs;
-    if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) queue.seal();
+    if (isAway && beganMs !== null && nowMs - beganMs > GATHER_MS) {
+      this.#line.seal();
+    }
     const callers = queue.append(value, options.headers, terms, nowMs);
-    if (queue.openSinceMs === null) {
+    if (this.#line.openSinceMs === null) {
       // A full batch: whoever publishes much in one turn lets the others begin.
       this.#flush();
       this.#peer?.flush();
@@ -358,15 +365,33 @@ export class Publisher {
   }
 
   #sendNext(peer: Peer, tag: Outgoing): void {
-    const { queue } = tag;
-    const request = this.#nextRequest();
-    const batch = queue.next(tag, request);
-    if (batch === null) return;
-    this.#flight.add(queue, request, batch);
+    // What gathers is closed by the first of it that goes out.
+    if (tag.queue.isOpen(tag)) this.#line.seal();
+    const { bundled } = tag;
+    const parts: OutgoingBatch[] = [];
+    for (
+      let each: Outgoing | null = tag;
+      each !== null;
+      each = bundled === null || !this.#line.takesBundles
+        ? null
+        : this.#line.shiftBundled(tag)
+    ) {
+      // Not if it was taken back meanwhile.
+      const part = each.queue.next(each, this.#nextRequest());
+      if (part !== null) parts.push(part);
+    }
+    if (parts.length === 0) return;
+    this.#flight.add(parts);
+    if (parts.length === 1) this.#sendBatch(peer, parts[0]!);
+    else this.#sendBundle(peer, bundled!, parts);
+  }
+
+  #sendBatch(peer: Peer, batch: OutgoingBatch): void {
+    const { tag } = batch;
     peer.send({
       type: "PUBLISH",
-      request,
-      topic: queue.topic,
+      request: batch.request!,
+      topic: tag.queue.topic,
       producer: this.#producer,
       previous: batch.previous,
       firstSequence: batch.firstSequence,
@@ -374,6 +399,30 @@ export class Publisher {
       attributes: this.#attributesOf(tag),
       batch: batch.bytes,
       wanted: tag.isWanted ? LEVEL.broker : undefined,
+    });
+  }
+
+  #sendBundle(
+    peer: Peer,
+    bundled: Bundled,
+    batches: readonly OutgoingBatch[],
+  ): void {
+    const { tag } = batches[0]!;
+    peer.send({
+      type: "BUNDLE",
+      producer: this.#producer,
+      attributes: this.#attributesOf(tag),
+      wanted: tag.isWanted ? LEVEL.broker : LEVEL.daemon,
+      topics: batches.map((each) => each.tag.queue.topic),
+      parts: batches.flatMap((each) => [
+        each.request!,
+        each.previous,
+        each.firstSequence,
+        each.count,
+        each.bytes.length,
+      ]),
+      order: orderOfPart(bundled, batches),
+      batch: joined(batches.map(({ bytes }) => bytes)),
     });
   }
 

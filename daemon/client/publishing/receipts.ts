@@ -137,6 +137,8 @@ export class SingleCallers implements Callers {
   #release(): void {
     for (const wait of this.#waits ?? []) wait.release();
     this.#waits = null;
+    // A list that has grown old would keep its young callers alive as long as itself.
+    this.#settlers.length = 0;
   }
 }
 

@@ -1,48 +1,70 @@
 /**
  * The batches of a handle that wait to be sent, in the order of publishing over
- * all its topics. Records join the last batch only: one that began before would
- * be overtaken by them. No I/O.
+ * all its topics. Records join what is gathering only; behind that all is closed.
+ * No I/O.
  *
  * ```text
- *   doors 1…3   windows 1   doors 4   windows 2…9
- *   └─ sent next                      └─ open: takes what comes for `windows`
+ *   doors 1…3   doors 4, windows 1, doors 5   windows 2…9
+ *   └─ sent next   └─ a bundle                └─ gathering: takes what comes
  * ```
  *
  * @module
  */
 
-import type { Outgoing, TopicQueue } from "./topic_queue.ts";
+import { Gathering } from "./gathering.ts";
+import type { BatchTerms, Outgoing } from "./topic_queue.ts";
 
 /** Spent places before the first waiting one, at which the list is cut. */
 const SPENT_MAX = 1024;
 
 /** What waits, oldest first. */
 export class SendLine {
+  /** Whether the other side takes bundles. */
+  takesBundles = false;
   #waiting: Outgoing[] = [];
   #head = 0;
   #orders = 0;
-  #open: TopicQueue | null = null;
+  #gathering: Gathering | null = null;
 
   /** Whether nothing waits. */
   get isEmpty(): boolean {
     return this.#head === this.#waiting.length;
   }
 
-  /**
-   * A batch of `queue` begins behind all others: a batch of another topic that is
-   * still open takes no more records.
-   *
-   * @returns Its place in the order of publishing; it grows.
-   */
-  begin(queue: TopicQueue): number {
-    if (this.#open !== null && this.#open !== queue) this.#open.seal();
-    this.#open = queue;
+  /** When what gathers was begun, or `null` when nothing does. */
+  get openSinceMs(): number | null {
+    return this.#gathering?.beganMs ?? null;
+  }
+
+  /** What a new topic's batch may join; what it may not is closed. */
+  gather(terms: BatchTerms, nowMs: number): Gathering {
+    const open = this.#gathering;
+    if (open !== null && this.takesBundles && open.takes(terms)) return open;
+    this.seal();
+    return this.#gathering = new Gathering(terms, nowMs);
+  }
+
+  /** What gathers takes no more. */
+  seal(): void {
+    const open = this.#gathering;
+    this.#gathering = null;
+    open?.close();
+  }
+
+  /** The next place in the order of publishing. */
+  nextOrder(): number {
     return ++this.#orders;
   }
 
   /** A batch that has begun waits. */
   push(batch: Outgoing): void {
     this.#waiting.push(batch);
+  }
+
+  /** The batch that was begun last comes to nothing. */
+  drop(batch: Outgoing): void {
+    if (this.#waiting.at(-1) === batch) this.#waiting.pop();
+    if (this.isEmpty) this.clear();
   }
 
   /** Takes the oldest out; `null` when nothing waits. */
@@ -55,6 +77,13 @@ export class SendLine {
       this.#head = 0;
     }
     return first;
+  }
+
+  /** Takes the oldest out if it is of the same bundle as `batch`. */
+  shiftBundled({ bundled }: Outgoing): Outgoing | null {
+    if (this.isEmpty) return null;
+    const first = this.#waiting[this.#head];
+    return first.bundled === bundled ? this.shift() : null;
   }
 
   /** These wait now, and no others: something goes out again. */

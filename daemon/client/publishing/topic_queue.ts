@@ -8,7 +8,9 @@
 
 import { RecordBuffer } from "../../../protocol/record.ts";
 import { type PendingBatch, ProducerStream } from "../../stream.ts";
+import { areSame } from "./publish_terms.ts";
 import { type Callers, SingleCallers } from "./receipts.ts";
+import type { Bundled, Gathering } from "./gathering.ts";
 import type { SendLine } from "./send_line.ts";
 
 /** What all records of a batch have in common. */
@@ -29,6 +31,8 @@ export interface Outgoing extends BatchTerms {
   readonly callers: Callers;
   /** When it was begun, on the monotonic clock. */
   readonly beganMs: number;
+  /** What it goes out with; `null` while it is open, and if that is nothing. */
+  bundled: Bundled | null;
   /** Whether its callers have heard that the wait is over. */
   isGivenUp: boolean;
   /** Whether the daemon has it and the broker's answer is waited for. */
@@ -42,6 +46,9 @@ interface OpenBatch {
   readonly records: RecordBuffer;
   readonly callers: SingleCallers;
   readonly tag: Outgoing;
+  /** What it belongs to, and its number there. */
+  readonly gathering: Gathering;
+  readonly part: number;
 }
 
 /**
@@ -136,6 +143,11 @@ export class TopicQueue {
     return this.#open?.tag.beganMs ?? null;
   }
 
+  /** Whether a batch takes more records. */
+  isOpen(tag: Outgoing): boolean {
+    return this.#open?.tag === tag;
+  }
+
   /** All that is not on its way. */
   *waiting(): IterableIterator<Outgoing> {
     for (const { request, tag } of this.stream) if (request === null) yield tag;
@@ -144,7 +156,6 @@ export class TopicQueue {
 
   /** Gives a batch out to be sent; `null` if it was taken back meanwhile. */
   next(tag: Outgoing, request: number): OutgoingBatch | null {
-    if (this.#open?.tag === tag) this.seal();
     return this.stream.peek()?.tag === tag ? this.stream.next(request) : null;
   }
 
@@ -170,24 +181,57 @@ export class TopicQueue {
     nowMs: number,
   ): SingleCallers {
     const open = this.#openFor(terms, nowMs);
-    const before = open.records.length;
+    const { records, gathering, part, callers } = open;
+    const before = records.length;
+    let bytes: number;
     try {
-      open.records.append(value, headers);
+      bytes = records.append(value, headers);
     } catch (error) {
       if (before === 0) this.#discard(open);
       throw error;
     }
-    if (open.records.length < this.#pool.batchBytes) return open.callers;
+    const total = gathering.bytes + bytes;
+    const most = this.#pool.batchBytes;
+    if (!gathering.fits(bytes)) return this.#sendAlone(open, before);
+    if (total < most) {
+      gathering.add(part, bytes);
+      return callers;
+    }
     // A frame holds little beside one message of the largest size: what made the
     // batch too long travels alone.
-    const isOneItem = before === 0 ||
-      open.records.length <= this.#pool.batchBytes + LAST_RECORD_BYTES;
-    return isOneItem ? this.#close(open) : this.#closeBefore(open, before);
+    const isOneItem = gathering.bytes === 0 ||
+      total <= most + LAST_RECORD_BYTES;
+    if (!isOneItem) return this.#sendAlone(open, before);
+    gathering.add(part, bytes);
+    this.#line.seal();
+    return callers;
   }
 
-  /** Closes the open batch, so that it waits to be sent. */
+  /** Closes the open batch and what goes with it, so that they wait to be sent. */
   seal(): void {
-    if (this.#open !== null) this.#close(this.#open);
+    if (this.#open !== null) this.#line.seal();
+  }
+
+  /** Bytes of the open batch. */
+  get openBytes(): number {
+    return this.#open?.records.length ?? 0;
+  }
+
+  /**
+   * The open batch takes no more. Called by what it belongs to.
+   *
+   * @param memory Where it is laid; `null`: in memory of its own.
+   */
+  close(memory: Uint8Array | null): void {
+    const { records, tag } = this.#open!;
+    const { count } = records;
+    this.#open = null;
+    if (memory === null) this.#put(this.#pool.take(records), count, tag);
+    else {
+      records.takeInto(memory);
+      this.#put(memory, count, tag);
+    }
+    this.#pool.giveBack(records);
   }
 
   /** Puts encoded records behind all others. */
@@ -198,24 +242,26 @@ export class TopicQueue {
     terms: BatchTerms,
     beganMs: number,
   ): void {
-    this.seal();
+    this.#line.seal();
     const tag = this.#begin(callers, terms, beganMs);
-    this.#line.push(tag);
     this.#put(bytes, count, tag);
   }
 
   #begin(callers: Callers, terms: BatchTerms, beganMs: number): Outgoing {
-    return {
+    const tag = {
       isWanted: terms.isWanted,
       expiresMs: terms.expiresMs,
       epoch: terms.epoch,
       queue: this,
-      order: this.#line.begin(this),
+      order: this.#line.nextOrder(),
       callers,
       beganMs,
+      bundled: null,
       isGivenUp: false,
       isNoted: false,
     };
+    this.#line.push(tag);
+    return tag;
   }
 
   #put(bytes: Uint8Array, count: number, tag: Outgoing): void {
@@ -225,42 +271,30 @@ export class TopicQueue {
 
   #openFor(terms: BatchTerms, nowMs: number): OpenBatch {
     const open = this.#open;
-    if (open !== null) {
-      if (areSame(open.tag, terms)) return open;
-      this.#close(open);
-    }
+    if (open !== null && areSame(open.tag, terms)) return open;
+    const gathering = this.#line.gather(terms, nowMs);
     const callers = new SingleCallers();
     const tag = this.#begin(callers, terms, nowMs);
-    this.#line.push(tag);
-    return this.#open = { records: this.#pool.lend(), callers, tag };
+    const part = gathering.join(this, tag);
+    const records = this.#pool.lend();
+    return this.#open = { records, callers, tag, gathering, part };
   }
 
-  #close(open: OpenBatch): SingleCallers {
-    const { records, callers, tag } = open;
-    const { count } = records;
-    this.#put(this.#pool.take(records), count, tag);
-    this.#discard(open);
-    return callers;
-  }
-
-  #closeBefore(open: OpenBatch, at: number): SingleCallers {
+  /** The last record goes out behind all that gathers, in a batch of its own. */
+  #sendAlone(open: OpenBatch, before: number): SingleCallers {
     const { records, tag } = open;
-    const count = records.count - 1;
-    const bytes = records.take();
+    const last = records.takeLast(before);
+    if (before === 0) this.#discard(open);
     const alone = new SingleCallers();
-    this.#put(bytes.subarray(0, at), count, tag);
-    this.#discard(open);
-    this.push(bytes.subarray(at), 1, alone, tag, tag.beganMs);
+    this.push(last, 1, alone, tag, tag.beganMs);
     return alone;
   }
 
-  #discard(open: OpenBatch): void {
+  /** Nothing was laid into the batch that was begun last. */
+  #discard({ records, gathering, tag }: OpenBatch): void {
     this.#open = null;
-    this.#pool.giveBack(open.records);
+    gathering.leave();
+    this.#line.drop(tag);
+    this.#pool.giveBack(records);
   }
-}
-
-function areSame(a: BatchTerms, b: BatchTerms): boolean {
-  return a.isWanted === b.isWanted && a.expiresMs === b.expiresMs &&
-    a.epoch === b.epoch;
 }

@@ -20,6 +20,8 @@ interface Ack {
   readonly serial: number;
   /** Flat: kind, logId, from, to. */
   readonly outcomes: number[];
+  /** Where the last range of each log is: topics may take turns. */
+  readonly places: Map<number, number>;
   /** How many offsets. */
   count: number;
   /** Who waits for the confirmation. */
@@ -187,9 +189,16 @@ export class Acknowledger implements Acknowledging {
   }
 
   #note(kind: Outcome, logId: number, from: number, to: number): number {
+    const { outcomes, places, serial } = this.#open;
     this.#open.count += to - from;
-    pushRange(this.#open.outcomes, kind, logId, from, to);
-    return this.#open.serial;
+    if (!lengthen(outcomes, outcomes.length - 4, kind, logId, from, to)) {
+      const place = places.get(logId) ?? -1;
+      if (!lengthen(outcomes, place, kind, logId, from, to)) {
+        places.set(logId, outcomes.length);
+        outcomes.push(kind, logId, from, to);
+      }
+    }
+    return serial;
   }
 
   #close(): Ack {
@@ -214,7 +223,14 @@ export class Acknowledger implements Acknowledging {
 }
 
 function newAck(serial: number): Ack {
-  return { serial, outcomes: [], count: 0, confirmed: null, waitsSinceMs: 0 };
+  return {
+    serial,
+    outcomes: [],
+    places: new Map(),
+    count: 0,
+    confirmed: null,
+    waitsSinceMs: 0,
+  };
 }
 
 function isOf(ack: Ack, epoch: number): boolean {
@@ -232,10 +248,30 @@ function pushRange(
   from: number,
   to: number,
 ): void {
-  const end = outcomes.length;
+  const isLonger = lengthen(
+    outcomes,
+    outcomes.length - 4,
+    kind,
+    logId,
+    from,
+    to,
+  );
+  if (!isLonger) outcomes.push(kind, logId, from, to);
+}
+
+/** Makes the range at a place longer, if this one goes on where it ends. */
+function lengthen(
+  outcomes: number[],
+  place: number,
+  kind: Outcome,
+  logId: number,
+  from: number,
+  to: number,
+): boolean {
   if (
-    end > 0 && outcomes[end - 1] === from && outcomes[end - 3] === logId &&
-    outcomes[end - 4] === kind
-  ) outcomes[end - 1] = to;
-  else outcomes.push(kind, logId, from, to);
+    place < 0 || outcomes[place + 3] !== from ||
+    outcomes[place + 1] !== logId || outcomes[place] !== kind
+  ) return false;
+  outcomes[place + 3] = to;
+  return true;
 }

@@ -29,6 +29,8 @@ export class InboundBatch {
   offset: number;
   /** Behind the last one. */
   readonly endOffset: number;
+  /** What it is a part of, if anything. */
+  bundle: InboundBundle | null = null;
   readonly #bytes: Uint8Array;
   #at = 0;
 
@@ -40,7 +42,7 @@ export class InboundBatch {
    * @param nowMs The monotonic clock.
    */
   constructor(
-    message: Deliver,
+    message: Omit<Deliver, "targets">,
     flags: number,
     suspect: { position: number; epoch: number },
     nowMs: number,
@@ -77,38 +79,79 @@ export class InboundBatch {
     const end = recordEnd(this.#bytes, this.#at);
     this.#at = end;
     this.offset++;
+    this.bundle?.passed();
     return this.#bytes.subarray(start, end);
+  }
+
+  /** Nothing more of it is taken. */
+  giveUp(): void {
+    this.offset = this.endOffset;
+  }
+}
+
+/** Deliveries of several topics whose records take turns (PROTOCOL 6.9). */
+export class InboundBundle {
+  readonly #parts: readonly InboundBatch[];
+  readonly #order: Uint8Array;
+  #at = 0;
+
+  /** @param order The part of each record. */
+  constructor(parts: readonly InboundBatch[], order: Uint8Array) {
+    this.#parts = parts;
+    this.#order = order;
+    for (const part of parts) part.bundle = this;
+  }
+
+  /** The part that the next record is of; `undefined` when all are taken. */
+  get current(): InboundBatch | undefined {
+    while (this.#at < this.#order.length) {
+      const part = this.#parts[this.#order[this.#at]!]!;
+      // What was given up as a whole has no more turns.
+      if (!part.isSpent) return part;
+      this.#at++;
+    }
+    return undefined;
+  }
+
+  /** A record had its turn. */
+  passed(): void {
+    this.#at++;
   }
 }
 
 /** Deliveries in the order in which they came. */
 export class InboundQueue {
-  #batches: (InboundBatch | undefined)[] = [];
+  #deliveries: (InboundBatch | InboundBundle | undefined)[] = [];
   #head = 0;
 
-  /** The oldest one. */
+  /** The one that the next record is of. */
   get first(): InboundBatch | undefined {
-    return this.#batches[this.#head];
+    while (true) {
+      const head = this.#deliveries[this.#head];
+      if (head === undefined) return undefined;
+      const batch = head instanceof InboundBundle ? head.current : head;
+      if (batch?.isSpent === false) return batch;
+      this.#drop();
+    }
   }
 
   /** Puts one behind the others. */
-  push(batch: InboundBatch): void {
-    this.#batches.push(batch);
-  }
-
-  /** Drops the oldest one. */
-  shift(): void {
-    this.#batches[this.#head++] = undefined;
-    if (this.#head === this.#batches.length) this.clear();
-    else if (this.#head >= 1_024) {
-      this.#batches.splice(0, this.#head);
-      this.#head = 0;
-    }
+  push(delivery: InboundBatch | InboundBundle): void {
+    this.#deliveries.push(delivery);
   }
 
   /** Drops all. */
   clear(): void {
-    this.#batches.length = 0;
+    this.#deliveries.length = 0;
     this.#head = 0;
+  }
+
+  #drop(): void {
+    this.#deliveries[this.#head++] = undefined;
+    if (this.#head === this.#deliveries.length) this.clear();
+    else if (this.#head >= 1_024) {
+      this.#deliveries.splice(0, this.#head);
+      this.#head = 0;
+    }
   }
 }

@@ -12,12 +12,14 @@
  * @module
  */
 
+import { deliveriesOf } from "../../../protocol/bundle.ts";
 import type { Clock } from "../../../protocol/clock.ts";
 import { checkOffsets } from "../../../protocol/deliver_check.ts";
 import { MomError } from "../../../protocol/errors.ts";
 import { frameBytesMax, LIMITS } from "../../../protocol/limits.ts";
 import {
   type Deliver,
+  type DeliverBundle,
   OUTCOME,
   type Outcome,
 } from "../../../protocol/messages.ts";
@@ -32,7 +34,7 @@ import {
 } from "../typed_topic.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { FlowWindow } from "./flow_window.ts";
-import { InboundBatch, InboundQueue } from "./inbound.ts";
+import { InboundBatch, InboundBundle, InboundQueue } from "./inbound.ts";
 import { type Send, Telling } from "./telling.ts";
 import {
   collect,
@@ -179,6 +181,24 @@ export class Receiver {
     if (this.#waiters.size > 0) this.#serveSoon();
   }
 
+  /**
+   * DELIVER_BUNDLE.
+   *
+   * @throws {MomError} `bad_message`: as of DELIVER, or it contradicts itself.
+   */
+  onDeliverBundle(message: DeliverBundle): void {
+    const isFor = message.refs.includes(this.#ref);
+    if (!isFor || this.#isStopped || !this.#telling.isAttached) return;
+    const nowMs = this.#clock.monotonicMs();
+    const parts = deliveriesOf(message).map((part) => {
+      checkOffsets(part);
+      this.#window.receive(FlowWindow.costOf(part.batch));
+      return new InboundBatch(part, part.flags, this.#suspect, nowMs);
+    });
+    this.#queue.push(new InboundBundle(parts, message.order));
+    if (this.#waiters.size > 0) this.#serveSoon();
+  }
+
   /** CONFIRM. */
   onConfirm(number: number): void {
     this.#outcomes.confirm(number);
@@ -258,7 +278,7 @@ export class Receiver {
     while (true) {
       const batch = this.#queue.first;
       if (batch === undefined) return null;
-      const message = batch.isSpent ? this.#drop(batch) : this.#take(batch);
+      const message = this.#take(batch);
       if (message !== null) return message;
       if (this.#isChecking) return null;
     }
@@ -335,7 +355,7 @@ export class Receiver {
         offset + 1,
       );
     }
-    if (batch.isSpent) this.#drop(batch);
+    this.#leave(batch);
     return new ReceivedMessage(
       batch,
       offset,
@@ -348,19 +368,19 @@ export class Receiver {
 
   #settle(batch: InboundBatch, offset: number, kind: Outcome): null {
     this.#telling.settle(kind, batch.logId, offset, offset + 1);
-    return null;
+    return this.#leave(batch);
   }
 
   /** Nothing more of the batch can be handed over. */
   #reject(batch: InboundBatch, kind: Outcome): null {
     this.#telling.settle(kind, batch.logId, batch.offset, batch.endOffset);
-    return this.#drop(batch);
+    batch.giveUp();
+    return this.#leave(batch);
   }
 
-  #drop(batch: InboundBatch): null {
-    if (this.#queue.first !== batch) return null;
-    this.#queue.shift();
-    this.#telling.free(batch.cost);
+  /** A record has had its outcome: with the last one its batch leaves memory. */
+  #leave(batch: InboundBatch): null {
+    if (batch.isSpent) this.#telling.free(batch.cost);
     return null;
   }
 
