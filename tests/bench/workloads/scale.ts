@@ -35,8 +35,10 @@ type What = keyof typeof GROWING;
 const OTHER_HANDLES = 10;
 /** Deliveries in five seconds, however many subscriptions share them. */
 const DELIVERIES = 1_000_000;
-/** Messages in five seconds over several topics; each topic has its turn. */
+/** Messages in five seconds over many topics; each topic has its turn. */
 const IN_TURN = 200_000;
+/** So many topics have their turn within any time. */
+const FEW_TOPICS = 100;
 
 /** Messages or deliveries a second. */
 export const scale: Workload = {
@@ -76,7 +78,9 @@ async function measure(
     writers: what === "publishers" ? size : 1,
   };
   const limit = (part: number) => {
-    if (topics > 1) return { count: Math.max(topics, countFor(run, IN_TURN)) };
+    if (topics > FEW_TOPICS) {
+      return { count: Math.max(topics, countFor(run, IN_TURN)) };
+    }
     if (readers === 1) return { seconds: seconds * part };
     return { count: Math.max(10, countFor(run, DELIVERIES * part / readers)) };
   };
