@@ -237,7 +237,7 @@ export class Outbox {
   #stall(): void {
     const streams: PublishStream[] = [];
     for (const producer of this.#pace.producers) {
-      streams.push(...producer.streams.values());
+      streams.push(...producer.unstored);
     }
     this.#storing.shiftIfRoom(streams);
     this.#room.wake();
@@ -247,7 +247,7 @@ export class Outbox {
   tick(): void {
     this.#drain.wake();
     if (this.#link.isUp && !this.#pace.isStalled) return;
-    this.#storing.shiftIfRoom(this.#producers.streams());
+    this.#storing.shiftIfRoom(this.#producers.unstored());
   }
 
   /** There is a link: the outbox is drained over it. */
@@ -323,7 +323,7 @@ export class Outbox {
 
   /** What stayed in memory without a link goes out again, as it came. */
   #sendKept(): void {
-    const kept = this.#storing.unstored(this.#producers.streams());
+    const kept = this.#storing.unstored(this.#producers.unstored());
     const byProducer = Map.groupBy(kept, ([{ producer }]) => producer);
     for (const [producer, list] of byProducer) {
       this.#sending.sendInOrder(producer, list.map(([stream]) => stream));

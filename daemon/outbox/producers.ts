@@ -27,6 +27,8 @@ export class Producer {
   /** `name`, without the machine. */
   readonly user: string;
   readonly streams: Map<string, PublishStream> = new Map();
+  /** Those that have something on their way that is not in the outbox: mostly few. */
+  readonly unstored: Set<PublishStream> = new Set();
   /** Generation of the link over which it was introduced last. */
   introduced = 0;
   /** Its handle is gone for good. */
@@ -117,6 +119,11 @@ export class Producers {
     for (const producer of this.#byId.values()) {
       yield* producer.streams.values();
     }
+  }
+
+  /** Every stream that has something on its way that is not in the outbox. */
+  *unstored(): Iterable<PublishStream> {
+    for (const producer of this.#byId.values()) yield* producer.unstored;
   }
 
   /** Forgets a producer. */

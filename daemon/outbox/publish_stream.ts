@@ -48,8 +48,7 @@ export class PublishStream implements Saveable {
   #leftLast = 0;
   /** Records in the outbox. */
   #outboxCount = 0;
-  /** Batches in the sender that do not go to the outbox, so far. */
-  unstored = 0;
+  #unstored = 0;
   /** Waiting for level `broker` of what lies in the outbox, in order. */
   outboxWaiters: Waiter[] = [];
   sender = new ProducerStream<BatchTag>();
@@ -99,6 +98,19 @@ export class PublishStream implements Saveable {
       ];
       store.put(TABLE.streams, this.key, encodeEntry(entry));
     } else if (this.#isStored) store.delete(TABLE.streams, this.key);
+  }
+
+  /** Batches in the sender that do not go to the outbox, so far. */
+  get unstored(): number {
+    return this.#unstored;
+  }
+
+  set unstored(count: number) {
+    const had = this.#unstored > 0;
+    this.#unstored = count;
+    if (had === count > 0) return;
+    if (had) this.producer.unstored.delete(this);
+    else this.producer.unstored.add(this);
   }
 
   /** Whether nothing of it is anywhere. */

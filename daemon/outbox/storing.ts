@@ -59,7 +59,7 @@ export class OutboxStoring {
     // A batch that has begun is finished: a refusal would cover what is stored.
     const hasBegun = item.firstSequence > waiter.first;
     if (!hasBegun) this.#checkSpace(item.batch.length);
-    this.#shift(stream.producer.streams.values());
+    this.#shift(stream.producer.unstored);
     // Older than what was on its way.
     if (item.firstSequence <= stream.storedLast) return false;
     if (waiter.wantsBroker) stream.outboxWaiters.push(waiter);
@@ -85,7 +85,7 @@ export class OutboxStoring {
       item.firstSequence > waiter.first
     );
     if (!hasBegun) this.#checkSpace(bytes);
-    this.#shift(stream.producer.streams.values());
+    this.#shift(stream.producer.unstored);
     const fresh = parts.filter(({ stream, item }) =>
       item.firstSequence > stream.storedLast
     );
